@@ -1,0 +1,1 @@
+"""A local cloud on loopback that the unmodified app runs against."""
