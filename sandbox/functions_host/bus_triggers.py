@@ -1,0 +1,132 @@
+"""Service Bus triggers: receive with Microsoft's SDK, invoke, complete on return, abandon on an exception."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+from azure.servicebus import NEXT_AVAILABLE_SESSION, ServiceBusReceivedMessage
+from azure.servicebus.aio import AutoLockRenewer, ServiceBusClient, ServiceBusReceiver
+from azure.servicebus.exceptions import OperationTimeoutError, ServiceBusError
+
+from sandbox.functions_host.bindings import Function, UnsupportedFunction, required_setting
+from sandbox.functions_host.bus_messages import body_of, metadata_of
+from sandbox.functions_host.host_json import HostJson
+from sandbox.functions_host.worker import InvocationFailed, Worker
+
+ACCEPT_WAIT_S = 30.0
+RECONNECT_S = 0.5
+MAX_ACCEPTING = 2 * (os.cpu_count() or 1)
+logger = logging.getLogger("sandbox.functions_host.servicebus")
+
+
+class QueueTrigger:
+    """One queue and its function: a receiver for each concurrent session, or one where there are none.
+
+    When the host stops, receivers that only wait end at once; invocations that run are let finish.
+    """
+
+    def __init__(self, worker: Worker, function: Function, host: HostJson) -> None:
+        self._worker = worker
+        self._function = function
+        self._host = host
+        self._queue = str(function.trigger["queueName"])
+        self._sessions = bool(function.trigger.get("isSessionsEnabled"))
+        self._receivers = host.max_concurrent_sessions if self._sessions else 1
+        self._at_once = 1 if self._sessions else host.max_concurrent_calls
+        self._idle_s = host.session_idle_s if self._sessions else ACCEPT_WAIT_S
+        connection = str(function.trigger.get("connection") or "AzureWebJobsServiceBus")
+        self._connection_string = required_setting(function.name, connection)
+        if "Endpoint=" not in self._connection_string:
+            raise UnsupportedFunction(f"function {function.name}: {connection} is not a connection string")
+        self._accepting = asyncio.Semaphore(MAX_ACCEPTING)
+        self._connected = True
+        self._stopping = False
+        self._busy: set[asyncio.Task[None]] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        self._tasks = [asyncio.create_task(self._receive_forever()) for _ in range(self._receivers)]
+
+    async def stop(self, grace_s: float) -> None:
+        self._stopping = True
+        for task in self._tasks:
+            if task not in self._busy:
+                task.cancel()
+        if self._busy:
+            await asyncio.wait(self._busy, timeout=grace_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _receive_forever(self) -> None:
+        while not self._stopping:
+            try:
+                async with self._receiver() as receiver:
+                    self._note(connected=True)
+                    await self._drain(receiver)
+            except OperationTimeoutError:
+                self._note(connected=True)  # no session has messages
+            except (ServiceBusError, OSError) as failure:
+                self._note(connected=False, reason=f"{type(failure).__name__}: {failure}")
+                await asyncio.sleep(RECONNECT_S)
+
+    @asynccontextmanager
+    async def _receiver(self) -> AsyncIterator[ServiceBusReceiver]:
+        """Each with a client of its own: the SDK's receivers do not share a connection anyway."""
+        client = ServiceBusClient.from_connection_string(self._connection_string, retry_total=0)
+        async with client:
+            receiver = client.get_queue_receiver(
+                self._queue,
+                session_id=NEXT_AVAILABLE_SESSION if self._sessions else None,
+                max_wait_time=ACCEPT_WAIT_S,
+                prefetch_count=self._host.prefetch,
+                auto_lock_renewer=AutoLockRenewer(max_lock_renewal_duration=self._host.lock_renewal_s),
+            )
+            async with self._accepting:
+                await receiver.__aenter__()
+            try:
+                yield receiver
+            finally:
+                await receiver.close()
+
+    async def _drain(self, receiver: ServiceBusReceiver) -> None:
+        """Message after message of a session, in order; the session is given back after it has been idle."""
+        while not self._stopping:
+            messages = await receiver.receive_messages(self._at_once, max_wait_time=self._idle_s)
+            if not messages:
+                return
+            with self._being_busy():
+                await asyncio.gather(*(self._run(receiver, message) for message in messages))
+
+    async def _run(self, receiver: ServiceBusReceiver, message: ServiceBusReceivedMessage) -> None:
+        protos = self._worker.protos
+        inputs = {self._function.argument: body_of(message, protos)}
+        try:
+            await self._worker.invoke(self._function, inputs, metadata_of(message, protos))
+        except InvocationFailed as failure:
+            failure.log(logger, self._function)
+            await receiver.abandon_message(message)
+        else:
+            await receiver.complete_message(message)
+
+    @contextmanager
+    def _being_busy(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("messages are received in tasks")
+        self._busy.add(task)
+        try:
+            yield
+        finally:
+            self._busy.discard(task)
+
+    def _note(self, *, connected: bool, reason: str = "") -> None:
+        """Says once that the connection is lost, and once that it is back."""
+        if connected != self._connected:
+            state = "connected again" if connected else f"connection lost, trying again ({reason})"
+            logger.warning("queue %s: %s", self._queue, state)
+        self._connected = connected
