@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from proton import Condition, Delivery, Link, Message, int32, symbol
+from proton import Condition, Delivery, Link, Message, Terminus, int32, symbol
 
 from sandbox.servicebus import wire
 from sandbox.servicebus.conditions import CONDITIONS, condition
@@ -23,7 +23,7 @@ REQUEST_CREDIT = 100
 
 
 def echo(link: Any) -> None:
-    """Attach frames carry both ends even when they are followed by a refusal: the SDK insists."""
+    """The broker takes what the client asked for."""
     link.source.copy(link.remote_source)
     link.target.copy(link.remote_target)
     link.snd_settle_mode = link.remote_snd_settle_mode
@@ -31,8 +31,13 @@ def echo(link: Any) -> None:
 
 
 def refuse(link: Any, error: QueueError) -> None:
+    """A link that never opened is answered without its broker's end and then closed, as AMQP 2.6.3 says.
+
+    With both ends the SDK would take it for attached, and for the moment until the close arrives, use it.
+    """
     if link.state & link.LOCAL_UNINIT:
         echo(link)
+        (link.source if link.is_sender else link.target).type = Terminus.UNSPECIFIED
         link.open()
     link.condition = condition(error)
     link.close()
@@ -56,9 +61,6 @@ class SenderLink:
         self.link.flow(1)
         try:
             self._put(raw)
-        except MessageTooLargeError as error:
-            refuse(self.link, error)
-            return
         except QueueError as error:
             delivery.local.condition = condition(error)
             delivery.update(Delivery.REJECTED)
@@ -78,13 +80,14 @@ class ReceiverLink:
     def __init__(self, link: Any, node: Node, owner: str, clock: Callable[[], float]) -> None:
         self.link, self.node, self.owner, self._clock = link, node, owner, clock
         self.session_id: str | None = None
-        echo(link)
 
     def open(self) -> None:
+        echo(self.link)
         self.link.open()
         self.node.attach(self)
 
     def grant(self, lock: SessionLock) -> None:
+        echo(self.link)
         source_filter = self.link.source.filter
         source_filter.clear()
         source_filter.put_object({SESSION_FILTER: lock.session_id})
