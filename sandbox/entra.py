@@ -116,7 +116,7 @@ class Entra:
         return app
 
     def verify(self, token: str) -> dict[str, Any]:
-        """The claims of a valid token that this Entra signed; audience and roles are its reader's to check."""
+        """The claims of a valid token of this Entra; audience and roles are its reader's to check."""
         try:
             claims: dict[str, Any] = jwt.decode(
                 token,
