@@ -96,7 +96,5 @@ PRIVILEGED_ROLE = "Privileged Authentication Administrator"
 """The Entra role that the app itself must hold in the MSSP tenant: application permissions alone cannot disable or
 delete holders of Entra roles, or members and owners of role-assignable groups (Microsoft: sensitive actions)."""
 
-GRANTS: dict[str, list[str]] = {
-    role.value: [p.name for p in PERMISSIONS if p.tenant is role] for role in TenantRole
-}
+GRANTS: dict[str, list[str]] = {role.value: [p.name for p in PERMISSIONS if p.tenant is role] for role in TenantRole}
 """Tenant role → names of its permissions."""

@@ -1,0 +1,107 @@
+"""The one loop with effects: gather, plan, guard, execute, and gather again to see what came of it.
+
+A step's effect is what the next snapshot shows, so verifying costs no reading of its own. The loop ends when nothing
+is left to send and every effect is known, or when all that is left is waiting: then it says for how long, and the
+run is saved and taken up again by a delayed message.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+
+from shared.clock import Clock
+from shared.errors import Unsafe
+from shared.journal import Journal
+from shared.plan import Attempt, Chain, Observation, Plan, Result, S
+
+REREADS = (0.5, 1.0, 2.0)
+"""Seconds before each further look at an effect that does not show yet: replicas of a directory lag by about that."""
+
+
+class Work(Protocol[S]):
+    """What a kind of run is made of: its readings, its rules and its writes."""
+
+    async def gather(self, *, deep: bool, references: Sequence[str]) -> None:
+        """Read the truth anew; `deep` reads all of it, else what the first phase needs. Raises when it cannot."""
+        ...
+
+    def plan(self, results: Mapping[str, Result]) -> Plan[S]:
+        """Pure: what the last snapshot calls for, given what came of the steps so far."""
+        ...
+
+    def guard(self, step: S) -> str | None:
+        """Pure: why this step must not be sent, seen the last snapshot (None: it may)."""
+        ...
+
+    def observe(self, step: S, before: Mapping[str, Any]) -> Observation:
+        """Pure: the step's target in the last snapshot."""
+        ...
+
+    async def apply(self, chains: Sequence[Chain[S]]) -> list[tuple[S, Attempt]]:
+        """Send the chains side by side, each in its order."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pause:
+    """All that is left is waiting: come again after this many seconds."""
+
+    seconds: float
+
+
+async def converge(work: Work[S], journal: Journal[S], clock: Clock, deadline: datetime, poll: float) -> Pause | None:
+    """Work until nothing is left to do (None) or only waiting is.
+
+    `deadline` ends the slice before the next writes; `poll` is the least pause in seconds. Raises Transient, Denied
+    and Refused from gathering, and Unsafe when a guard contradicts the plan.
+    """
+    deep, rereads = False, 0
+    while True:
+        await work.gather(deep=deep, references=journal.references)
+        await journal.settle(work.observe)
+        plan = work.plan(journal.results)
+        await _write_down(plan, work, journal)
+        chains = _due(plan, journal)
+        if chains and clock.now() >= deadline:
+            return Pause(0)
+        if chains:
+            await _perform(chains, work, journal)
+            deep = True
+        elif not plan.complete and not deep:
+            deep = True
+        elif not journal.unsettled:
+            return None
+        elif rereads < len(REREADS) and any(s.result is Result.SENT and not s.reference for s in journal.unsettled):
+            await clock.sleep(REREADS[rereads])
+            rereads += 1
+        else:
+            return Pause(max(poll, *(s.retry_after for s in journal.unsettled)))
+
+
+async def _write_down(plan: Plan[S], work: Work[S], journal: Journal[S]) -> None:
+    await journal.plan([(step, work.observe(step, {})) for step in plan.steps], plan.findings)
+    refusals = [(step, why) for step in plan.steps if (why := work.guard(step)) is not None]
+    await journal.protect(refusals)
+
+
+def _due(plan: Plan[S], journal: Journal[S]) -> list[Chain[S]]:
+    """What may be sent now: of the first phase that has anything ready, and that does not wait for an earlier one."""
+    for phase in plan.phases:
+        if phase.waits and journal.unsettled:
+            return []
+        chains = [tuple(step for step in chain if journal.ready(step)) for chain in phase.chains]
+        if due := [chain for chain in chains if chain]:
+            return due
+    return []
+
+
+async def _perform(chains: Sequence[Chain[S]], work: Work[S], journal: Journal[S]) -> None:
+    steps = [step for chain in chains for step in chain]
+    for step in steps:
+        if (why := work.guard(step)) is not None:
+            raise Unsafe(f"{step.key}: {why}")
+    await journal.intend(steps)
+    await journal.attempted(await work.apply(chains))

@@ -1,0 +1,170 @@
+"""The ledger: what a run meant to do and what came of it, as a chain of rows that nobody can quietly change.
+
+Rows are only ever inserted. Each carries a sequence number and the hash of the row before it, so a changed, dropped
+or reordered row breaks the chain; the closing row carries the count and the head. Two workers of one run would write
+the same sequence number: the second fails on it, which is how it learns that it lost the order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from shared.clock import to_text
+from shared.errors import Conflict, Transient
+from shared.ports import Row, TableStore
+
+TABLE = "ledger"
+GENESIS = "0" * 64
+MOST_DATA = 30_000
+"""Characters of one row's data: a table property holds 32 K (Microsoft: table data model)."""
+
+
+class Kind(StrEnum):
+    """What a ledger row says."""
+
+    OPENED = "opened"
+    NOTED = "noted"
+    PLANNED = "planned"
+    LEFT = "left"
+    PROTECTED = "protected"
+    INTENT = "intent"
+    ATTEMPTED = "attempted"
+    VERIFIED = "verified"
+    WAITING = "waiting"
+    RESUMED = "resumed"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What is to be written: the step it is about, if any, and its facts (ids and times, never names)."""
+
+    kind: Kind
+    data: Mapping[str, Any]
+    step: str = ""
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """One sealed row; `at` is UTC."""
+
+    run: str
+    seq: int
+    at: str
+    kind: str
+    step: str
+    data: Mapping[str, Any]
+    prev: str
+    hash: str
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def canonical(value: object) -> str:
+    """One text for one value: sorted keys, no spaces, no NaN."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+def seal(run: str, seq: int, at: str, entry: Entry, prev: str) -> LedgerRow:
+    data = dict(entry.data)
+    text = canonical([run, seq, at, entry.kind.value, entry.step, data, prev])
+    if len(text) > MOST_DATA:
+        raise ValueError(f"a ledger row of {len(text)} characters (at most {MOST_DATA}): {entry.kind} {entry.step}")
+    return LedgerRow(run, seq, at, entry.kind.value, entry.step, data, prev, hashlib.sha256(text.encode()).hexdigest())
+
+
+def faults(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Everything that is wrong with a run's rows, in their order: empty when the chain is whole and closed.
+
+    `rows` are documents of LedgerRow, as the evidence carries them.
+    """
+    found: list[str] = []
+    prev = GENESIS
+    for position, row in enumerate(rows):
+        where = f"row {position}"
+        if row.get("seq") != position:
+            found.append(f"{where}: carries sequence number {row.get('seq')}: a row was dropped, added or moved here")
+        if row.get("prev") != prev:
+            found.append(f"{where}: does not follow the row before it")
+        parts = [row.get(name) for name in ("run", "seq", "at", "kind", "step", "data", "prev")]
+        if hashlib.sha256(canonical(parts).encode()).hexdigest() != row.get("hash"):
+            found.append(f"{where}: its content was changed after it was written")
+        if row.get("run") != rows[0].get("run"):
+            found.append(f"{where}: belongs to another run")
+        prev = str(row.get("hash"))
+    return found + _closing_faults(rows)
+
+
+def _closing_faults(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    if not rows:
+        return ["there are no rows"]
+    last = rows[-1]
+    if last.get("kind") != Kind.CLOSED:
+        return ["there is no closing row: the run is still open, or its tail was cut"]
+    data = last.get("data", {})
+    if data.get("rows") != len(rows) or data.get("head") != last.get("prev"):
+        return ["the closing row's count and head are not those of the chain"]
+    return []
+
+
+class Ledger:
+    """A run's own chain, from its first row to its last."""
+
+    def __init__(self, store: TableStore, run: str, rows: list[LedgerRow]) -> None:
+        self._store = store
+        self.run = run
+        self.rows = rows
+
+    @classmethod
+    async def load(cls, store: TableStore, run: str) -> Ledger:
+        """The chain as far as it was written; empty for a new run."""
+        rows = [_from_row(run, row) async for row in store.query(TABLE, run)]
+        return cls(store, run, rows)
+
+    @property
+    def head(self) -> str:
+        return self.rows[-1].hash if self.rows else GENESIS
+
+    @property
+    def closed(self) -> bool:
+        return bool(self.rows) and self.rows[-1].kind == Kind.CLOSED
+
+    async def append(self, entries: Sequence[Entry], now: datetime) -> None:
+        """Write the entries, in order, a hundred in one transaction.
+
+        Raises Transient when another worker wrote this run's next row: this one has lost the order and must stop.
+        """
+        at = to_text(now)
+        for start in range(0, len(entries), 100):
+            sealed: list[LedgerRow] = []
+            for entry in entries[start : start + 100]:
+                prev = sealed[-1].hash if sealed else self.head
+                sealed.append(seal(self.run, len(self.rows) + len(sealed), at, entry, prev))
+            try:
+                await self._store.insert(TABLE, [_to_row(row) for row in sealed])
+            except Conflict as conflict:
+                raise Transient(f"run {self.run}: another worker writes its ledger") from conflict
+            self.rows.extend(sealed)
+
+    async def close(self, data: Mapping[str, Any], now: datetime) -> None:
+        """Write the closing row: the outcome, the number of rows with this one, and the head before it."""
+        closing = {**data, "rows": len(self.rows) + 1, "head": self.head}
+        await self.append([Entry(Kind.CLOSED, closing)], now)
+
+
+def _to_row(row: LedgerRow) -> Row:
+    values = {"at": row.at, "kind": row.kind, "step": row.step, "prev": row.prev, "hash": row.hash}
+    return Row(row.run, f"{row.seq:08d}", {**values, "data": canonical(row.data)})
+
+
+def _from_row(run: str, row: Row) -> LedgerRow:
+    text = {name: str(value) for name, value in row.values.items()}
+    data = json.loads(text["data"])
+    return LedgerRow(run, int(row.key), text["at"], text["kind"], text["step"], data, text["prev"], text["hash"])

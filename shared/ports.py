@@ -1,0 +1,120 @@
+"""What the domain asks of the outside world, as types: adapters implement them, tests fake them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+Value = str | int | bool | float | datetime
+Entity = Mapping[str, Value]
+"""A row's own properties, beside its keys."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table; `version` names what was read, for compare-and-swap (empty: not read yet)."""
+
+    partition: str
+    key: str
+    values: Entity
+    version: str = ""
+
+
+class TableStore(Protocol):
+    """Tables with optimistic concurrency. Every method may raise Transient."""
+
+    async def get(self, table: str, partition: str, key: str) -> Row | None: ...
+
+    async def insert(self, table: str, rows: Sequence[Row]) -> None:
+        """All rows or none, at most 100 and of one partition; Conflict when any of them exists."""
+        ...
+
+    async def replace(self, table: str, row: Row) -> None:
+        """Put `row` in the place of the version it was read as; Conflict when that is no longer there."""
+        ...
+
+    def query(self, table: str, partition: str, where: Mapping[str, Value] | None = None) -> AsyncIterator[Row]:
+        """Every row of the partition whose properties equal `where`, in key order, page by page."""
+        ...
+
+    async def page(
+        self, table: str, partition: str, where: Mapping[str, Value], size: int, continuation: str | None
+    ) -> tuple[list[Row], str | None]:
+        """One page of the same, and the continuation of the next (None: that was the last)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Message:
+    """A message to send; `not_before` delays its delivery."""
+
+    queue: str
+    id: str
+    body: bytes
+    session: str | None = None
+    not_before: datetime | None = None
+    properties: Mapping[str, str] = field(default_factory=dict)
+
+
+class Messages(Protocol):
+    async def send(self, messages: Sequence[Message]) -> None:
+        """Send all, in order; raises Transient when it is not known that all were taken."""
+        ...
+
+
+@dataclass(frozen=True)
+class Call:
+    """One request to a tenant's Graph: `path` starts with `/`, below `/v1.0`, its values already escaped."""
+
+    method: Literal["GET", "POST", "PATCH", "DELETE"]
+    path: str
+    body: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What Graph answered. Status 0: no answer within the retry budget, so it is not known whether it acted."""
+
+    status: int
+    body: Mapping[str, Any] = field(default_factory=dict)
+    request_id: str = ""
+    retry_after: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def code(self) -> str:
+        return str(self._error.get("code", ""))
+
+    @property
+    def message(self) -> str:
+        return str(self._error.get("message", ""))
+
+    @property
+    def _error(self) -> Mapping[str, Any]:
+        error = self.body.get("error")
+        return error if isinstance(error, Mapping) else {}
+
+
+class Graph(Protocol):
+    """Microsoft Graph v1.0 of one tenant. Throttling and lost connections are retried within a budget."""
+
+    async def send(self, calls: Sequence[Call], *, in_order: bool = False) -> list[Reply]:
+        """The replies, in the order of `calls`: one plain request, or batches of 20.
+
+        In order: each call waits for the one before, and answers 424 when that one was refused. Raises Denied
+        when the tenant cannot be signed in to; refusals are replies.
+        """
+        ...
+
+    async def follow(self, reply: Reply) -> list[Mapping[str, Any]]:
+        """The `value` of a reply and of every page after it. Raises as `expect` does."""
+        ...
+
+    def pages(self, path: str) -> AsyncIterator[list[Mapping[str, Any]]]:
+        """Every page of a collection, one in memory at a time. Raises as `expect` does."""
+        ...
