@@ -35,9 +35,7 @@ async def thing(req: func.HttpRequest, context: func.Context) -> func.HttpRespon
         "trace": context.trace_context.trace_parent,
         "loop": id(asyncio.get_running_loop()),
     }
-    return func.HttpResponse(
-        json.dumps(seen), status_code=202, mimetype="application/json", headers={"X-Seen": "yes"}
-    )
+    return func.HttpResponse(json.dumps(seen), status_code=202, mimetype="application/json", headers={"X-Seen": "yes"})
 
 
 @app.route(route="things/special", methods=["GET"])
@@ -85,7 +83,7 @@ async def on_message(message: func.ServiceBusMessage) -> None:
         content_type=message.content_type,
         correlation=message.correlation_id,
     )
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(1.0 if message.get_body() == b"work" else 0.1)
     note(kind="message-end", session=message.session_id)
     if message.get_body() == b"refuse":
         raise RuntimeError("the message is refused on purpose")
