@@ -104,6 +104,13 @@ class Connection(asyncio.Protocol):
             self._collector.pop()
 
     def flush(self) -> None:
+        """Runs in every turn, so one client's broken protocol must not reach the others."""
+        try:
+            self._flush()
+        except TransportException:
+            self.cut()
+
+    def _flush(self) -> None:
         self.dispatch()
         if self._socket is None or self._socket.is_closing():
             return
@@ -206,11 +213,9 @@ class Connection(asyncio.Protocol):
         wants_session, session_id = _session_filter(link.remote_source.filter)
         if wants_session != node.queue.spec.sessions:
             raise NotAllowedError(
-                "It is not possible for an entity that requires sessions to create a non-sessionful message "
-                "receiver."
+                "It is not possible for an entity that requires sessions to create a non-sessionful message receiver."
                 if node.queue.spec.sessions
-                else "A sessionful message receiver cannot be created on an entity that does not require "
-                "sessions."
+                else "A sessionful message receiver cannot be created on an entity that does not require sessions."
             )
         receiver = ReceiverLink(link, node, self._owner(link.name), self._clock)
         self._remember(link, receiver)
@@ -228,9 +233,7 @@ class Connection(asyncio.Protocol):
             self._remember(link, reply)
             return
         session = link.session
-        self._remember(
-            link, RequestLink(link, answer, lambda message: self._reply(session, address, message))
-        )
+        self._remember(link, RequestLink(link, answer, lambda message: self._reply(session, address, message)))
 
     def _reply(self, session: Any, address: str, message: Any) -> None:
         reply = self._replies.get((session, address))

@@ -6,11 +6,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from proton import Condition, Delivery, Link, Message, Terminus, int32, symbol
+from proton import Condition, Delivery, Link, Message, MessageException, Terminus, int32, symbol
 
 from sandbox.servicebus import wire
 from sandbox.servicebus.conditions import CONDITIONS, condition
-from sandbox.servicebus.errors import MessageTooLargeError, QueueError
+from sandbox.servicebus.errors import MalformedError, MessageTooLargeError, QueueError
 from sandbox.servicebus.management import MAX_MESSAGE_BYTES
 from sandbox.servicebus.message import Message as QueueMessage
 from sandbox.servicebus.message import SessionLock
@@ -161,10 +161,17 @@ class RequestLink:
     def on_delivery(self, delivery: Any) -> None:
         if delivery.partial or not delivery.readable:
             return
-        request = Message()
-        request.decode(self.link.recv(delivery.pending))
+        raw = bytes(self.link.recv(delivery.pending))
         self.link.advance()
         self.link.flow(1)
+        request = Message()
+        try:
+            request.decode(raw)
+        except MessageException:
+            delivery.local.condition = condition(MalformedError("The request is not an AMQP message."))
+            delivery.update(Delivery.REJECTED)
+            delivery.settle()
+            return
         delivery.update(Delivery.ACCEPTED)
         delivery.settle()
         answer = self._answer(request)

@@ -243,16 +243,14 @@ class Queue:
         https://learn.microsoft.com/azure/service-bus-messaging/message-sessions (impact of delivery count)
         """
         self.advance(now)
-        self.sessions.unlock(session_id, owner)
-        self._return_session(session_id, counted=counted)
+        if self.sessions.unlock(session_id, owner):
+            self._return_session(session_id, counted=counted)
 
     def _return_session(self, session_id: str, *, counted: bool) -> None:
         mine = [message for message in self._locked.values() if message.content.session_id == session_id]
         for message in sorted(mine, key=lambda message: message.sequence):
             self._give_back(message, counted=counted)
-        if (
-            session_id in self._ready
-        ):  # to the end of the line: one poisoned session must not starve the others
+        if session_id in self._ready:  # to the end of the line: one poisoned session must not starve the others
             self._ready[session_id] = self._ready.pop(session_id)
 
     def release_owner(self, owner: str, now: float) -> None:

@@ -39,9 +39,13 @@ class Sessions:
         lock.until = now + self._lock_s
         return lock.until
 
-    def unlock(self, session_id: str, owner: str) -> None:
-        self.held(session_id, owner)
+    def unlock(self, session_id: str, owner: str) -> bool:
+        """False where the owner had lost it already."""
+        lock = self._locks.get(session_id)
+        if lock is None or lock.owner != owner:
+            return False
         del self._locks[session_id]
+        return True
 
     def expire(self, now: float) -> list[SessionLock]:
         expired = [lock for lock in self._locks.values() if lock.until <= now]

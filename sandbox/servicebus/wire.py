@@ -78,9 +78,7 @@ def _value_end(raw: bytes, offset: int) -> int:
     if category in _FIXED_WIDTH:
         return offset + 1 + _FIXED_WIDTH[category]
     size_format = _SIZE_BYTES[category]
-    return (
-        offset + 1 + struct.calcsize(size_format) + int(struct.unpack_from(size_format, raw, offset + 1)[0])
-    )
+    return offset + 1 + struct.calcsize(size_format) + int(struct.unpack_from(size_format, raw, offset + 1)[0])
 
 
 def decode(raw: bytes) -> Any:
