@@ -1,0 +1,159 @@
+"""Reading the MSSP tenant: a person's accounts, what they have, and who else could administer the tenant.
+
+A reading is the whole truth of what it names, or it raises: unknown is never empty.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from jml.accounts import GLOBAL_ADMINISTRATOR, Account, Holdings
+from jml.holdings import READINGS, weigh
+from jml.requests import PACKAGE_REQUESTS
+from shared.clock import from_text
+from shared.errors import Denied, Refused, Transient
+from shared.plan import Finding
+from shared.ports import Call, Graph, Reply
+from shared.replies import expect
+
+_FIELDS = (
+    "id",
+    "accountEnabled",
+    "signInSessionsValidFromDateTime",
+    "employeeId",
+    "onPremisesExtensionAttributes",
+    "mail",
+    "userPrincipalName",
+)
+_SELECT = "$select=" + ",".join(_FIELDS)
+_NEEDS = "User.Read.All in the MSSP tenant"
+_NEEDS_ROLES = "RoleManagement.ReadWrite.Directory in the MSSP tenant"
+_NEEDS_GUESTS = "User.Read.All in the customer tenant"
+_ADMINS = (
+    f"/roleManagement/directory/roleAssignments?$filter=roleDefinitionId eq '{GLOBAL_ADMINISTRATOR}'&$expand=principal"
+)
+GAVE_UP = frozenset({"denied", "deliveryFailed", "canceled"})
+"""States in which a request about an access package has ended without effect (Microsoft: accessPackageRequestState)."""
+
+
+def literal(text: str) -> str:
+    """A string of a `$filter`, ready for a URL: quotes doubled, everything else escaped."""
+    return quote("'" + text.replace("'", "''") + "'", safe="'")
+
+
+def user_path(account: str) -> str:
+    return f"/users/{quote(account, safe='')}"
+
+
+def read_account(item: Mapping[str, Any]) -> Account:
+    """A Graph user of the MSSP tenant, as selected for a run."""
+    since = item.get("signInSessionsValidFromDateTime")
+    marks = item.get("onPremisesExtensionAttributes") or {}
+    return Account(
+        id=str(item["id"]),
+        enabled=item.get("accountEnabled") is not False,
+        sessions_valid_from=from_text(since) if since else None,
+        key=str(item.get("employeeId") or ""),
+        marks={name: value for name, value in marks.items() if value},
+        addresses=frozenset(str(item[name]) for name in ("mail", "userPrincipalName") if item.get(name)),
+    )
+
+
+class MsspTenant:
+    """Accounts, as the MSSP tenant shows them now. `customers`: a Graph for each tenant to look for guests in."""
+
+    def __init__(self, graph: Graph, customers: Mapping[str, Graph]) -> None:
+        self._graph = graph
+        self._customers = customers
+
+    async def accounts(self, linked: Iterable[str], key: str) -> tuple[dict[str, Account], dict[str, Account], Any]:
+        """Accounts by link, accounts by `key`, and the assignments of Global Administrator: one round trip."""
+        ids = sorted(linked)
+        by_key = Call("GET", f"/users?$filter=employeeId eq {literal(key)}&{_SELECT}")
+        by_id = [Call("GET", f"{user_path(one)}?{_SELECT}") for one in ids]
+        keyed, admins, *single = await self._graph.send([by_key, Call("GET", _ADMINS), *by_id])
+        expect(keyed, "accounts by employeeId", _NEEDS)
+        expect(admins, "Global Administrators", _NEEDS_ROLES)
+        of_key = {str(item["id"]): read_account(item) for item in await self._graph.follow(keyed)}
+        return self._present(ids, single), of_key, await self._graph.follow(admins)
+
+    def _present(self, ids: Sequence[str], replies: Sequence[Reply]) -> dict[str, Account]:
+        """Those that are there; a 404 says that an account is gone, anything else but success raises."""
+        there = [(one, reply) for one, reply in zip(ids, replies, strict=True) if reply.status != 404]
+        return {one: read_account(expect(reply, f"account {one}", _NEEDS)) for one, reply in there}
+
+    async def last_admins(self, accounts: Iterable[str], assignments: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+        """Which of a person's accounts are Global Administrators beside whom no other enabled one is left."""
+        mine = set(accounts)
+        principals = [item["principal"] for item in assignments if item.get("principal")]
+        admins = {str(p["id"]) for p in principals if p.get("@odata.type") == "#microsoft.graph.user"}
+        groups = [str(p["id"]) for p in principals if p.get("@odata.type") == "#microsoft.graph.group"]
+        for group in groups:
+            members = f"/groups/{group}/transitiveMembers?$select=id"
+            async for page in self._graph.pages(members):
+                admins |= {str(i["id"]) for i in page if i.get("@odata.type") == "#microsoft.graph.user"}
+        if not mine & admins:
+            return frozenset()
+        others = sorted(admins - mine)
+        replies = await self._graph.send([Call("GET", f"{user_path(one)}?$select=id,accountEnabled") for one in others])
+        left = [r for r in replies if r.status != 404 and expect(r, "other administrators", _NEEDS)["accountEnabled"]]
+        return frozenset() if left else frozenset(mine & admins)
+
+    async def holdings(
+        self, accounts: Mapping[str, Account], references: Sequence[str]
+    ) -> tuple[dict[str, Account], dict[str, Holdings], dict[str, str]]:
+        """Each account as it is now with all that it has, and the requests that were given up, by their id."""
+        read, given_up = await asyncio.gather(
+            asyncio.gather(*(self._account(account) for account in accounts.values())), self._given_up(references)
+        )
+        there = [pair for pair in read if pair is not None]
+        return {a.id: a for a, _ in there}, {a.id: held for a, held in there}, given_up
+
+    async def _account(self, known: Account) -> tuple[Account, Holdings] | None:
+        readings = [Call("GET", reading.path.format(id=known.id)) for reading in READINGS]
+        (user, *replies), guests = await asyncio.gather(
+            self._graph.send([Call("GET", f"{user_path(known.id)}?{_SELECT}"), *readings]), self._guests(known)
+        )
+        if user.status == 404:
+            return None
+        account = read_account(expect(user, f"account {known.id}", _NEEDS))
+        for reading, reply in zip(READINGS, replies, strict=True):
+            expect(reply, f"{reading.name} of account {known.id}", f"{reading.needs} in the MSSP tenant")
+        items = await asyncio.gather(*(self._graph.follow(reply) for reply in replies))
+        held = weigh(known.id, {reading.name: found for reading, found in zip(READINGS, items, strict=True)})
+        return account, Holdings(held.removals, (*held.stays, *guests), held.privileged)
+
+    async def _given_up(self, references: Sequence[str]) -> dict[str, str]:
+        if not references:
+            return {}
+        calls = [Call("GET", f"{PACKAGE_REQUESTS}/{quote(one, safe='')}") for one in references]
+        bodies = [reply.body for reply in await self._graph.send(calls) if reply.ok]
+        return {str(b["id"]): f"the request ended {b['state']}" for b in bodies if b.get("state") in GAVE_UP}
+
+    async def _guests(self, account: Account) -> list[Finding]:
+        """Guest objects of the account in customer tenants: access that a run cannot end, and must not hide."""
+        found = await asyncio.gather(*(self._guests_in(tenant, account) for tenant in self._customers))
+        return [finding for findings in found for finding in findings]
+
+    async def _guests_in(self, tenant: str, account: Account) -> list[Finding]:
+        addresses = ",".join(literal(address) for address in sorted(account.addresses))
+        path = f"/users?$filter=userType eq 'Guest' and mail in ({addresses})&$select=id,accountEnabled"
+        try:
+            [reply] = await self._customers[tenant].send([Call("GET", path)])
+            expect(reply, f"guests in tenant {tenant}", _NEEDS_GUESTS)
+            guests = await self._customers[tenant].follow(reply)
+        except (Denied, Refused, Transient) as error:
+            facts = {"account": account.id, "tenant": tenant}
+            return [Finding(f"guest unknown:{account.id}:{tenant}", "guest unknown", str(error), facts)]
+        return [
+            Finding(
+                f"guest:{account.id}:{tenant}:{guest['id']}",
+                "guest",
+                "access in a customer tenant: to be disabled or deleted there",
+                {"account": account.id, "tenant": tenant, "object": str(guest["id"])},
+            )
+            for guest in guests
+        ]

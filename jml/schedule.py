@@ -1,0 +1,99 @@
+"""Who is to be offboarded when: the schedule's row of a person, and what an observation makes of it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from enum import StrEnum
+
+from jml.people import Cause, Leaving, Staying, Unknown, Verdict
+
+
+class State(StrEnum):
+    """Where an offboarding stands.
+
+    SCHEDULED: its day may come, or has; nothing was sent yet. RELEASED: its event was sent. RETAINED: the accounts are
+    cleaned up and wait for their deletion, which is due next. CLEARED: called off. DONE: nothing is left to do.
+    """
+
+    SCHEDULED = "scheduled"
+    RELEASED = "released"
+    RETAINED = "retained"
+    CLEARED = "cleared"
+    DONE = "done"
+
+
+@dataclass(frozen=True)
+class Offboarding:
+    """A person's row. `revision` counts every observed change: set, cleared and set again to the same day are three.
+
+    `due` is when the next event is to be sent, `effective` since when the person leaves; both UTC.
+    """
+
+    person: str
+    revision: int
+    state: State
+    due: datetime
+    effective: datetime
+    cause: Cause
+    written: str = ""
+    zone: str = "UTC"
+    released_at: datetime | None = None
+
+
+def observe(row: Offboarding | None, person: str, verdict: Verdict, now: datetime) -> Offboarding | None:
+    """The row after this observation, or None when nothing has changed.
+
+    What is unknown changes nothing. A cause without an instant of its own counts from when it was first seen.
+    """
+    match verdict:
+        case Unknown():
+            return None
+        case Staying():
+            if row is None or row.state is State.CLEARED:
+                return None
+            return replace(row, revision=row.revision + 1, state=State.CLEARED)
+        case Leaving():
+            effective = verdict.instant or now
+            if row is not None and (_same(row, verdict) or _acted_on(row, effective, now)):
+                return None
+            revision = row.revision + 1 if row else 1
+            return Offboarding(
+                person, revision, State.SCHEDULED, effective, effective, verdict.cause, verdict.written, verdict.zone
+            )
+
+
+def _same(row: Offboarding, verdict: Leaving) -> bool:
+    called_off = row.state is State.CLEARED
+    return not called_off and row.cause is verdict.cause and verdict.instant in (None, row.effective)
+
+
+def _acted_on(row: Offboarding, effective: datetime, now: datetime) -> bool:
+    """Somebody who has left has left: that HR deletes them afterwards, or corrects the day, is no new leaving."""
+    return row.state in (State.RELEASED, State.RETAINED, State.DONE) and effective <= now
+
+
+def raise_again(row: Offboarding) -> Offboarding:
+    """The backlog's finding: the day has passed, the event was sent, and the account is still enabled."""
+    return replace(row, revision=row.revision + 1, state=State.SCHEDULED)
+
+
+def is_due(row: Offboarding, now: datetime) -> bool:
+    return row.state in (State.SCHEDULED, State.RETAINED) and row.due <= now
+
+
+def release(row: Offboarding, now: datetime) -> Offboarding:
+    """The row once its event is sent."""
+    return replace(row, state=State.RELEASED, released_at=now)
+
+
+def after_run(row: Offboarding, revision: int, delete_at: datetime | None) -> Offboarding | None:
+    """The row after a run of `revision`; None when a newer change has come since, or there is nothing to say.
+
+    `delete_at`: the accounts are cleaned up and are to be deleted then; None: they are gone.
+    """
+    if row.revision != revision or row.state is not State.RELEASED:
+        return None
+    if delete_at is None:
+        return replace(row, state=State.DONE)
+    return replace(row, state=State.RETAINED, due=delete_at)

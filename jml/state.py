@@ -1,0 +1,218 @@
+"""The app's own records of people, offboardings and runs, as rows of tables."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+
+from jml.people import Cause
+from jml.schedule import Offboarding, State
+from shared.clock import from_text, to_text
+from shared.ports import Row, TableStore, Value
+
+PEOPLE, SCHEDULE, RUNS = "people", "schedule", "runs"
+TABLES = (PEOPLE, SCHEDULE, RUNS)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A person's accounts in the MSSP tenant, and the newest run about them.
+
+    `generation` rises with every run of the person: a run of an older one has been overtaken. `version` is for
+    compare-and-swap.
+    """
+
+    person: str
+    accounts: frozenset[str] = frozenset()
+    generation: int = 0
+    run: str = ""
+    version: str = field(default="", compare=False)
+
+
+@dataclass(frozen=True)
+class Scheduled:
+    """An offboarding as it was read."""
+
+    offboarding: Offboarding
+    version: str = ""
+
+
+class RunState(StrEnum):
+    OPEN = "open"
+    WAITING = "waiting"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run's row: where it stands; what it did is in the ledger. `attempt` counts its messages."""
+
+    id: str
+    person: str
+    generation: int
+    opened_at: datetime
+    state: RunState = RunState.OPEN
+    attempt: int = 0
+    outcome: str = ""
+    resume_at: datetime | None = None
+    closed_at: datetime | None = None
+    version: str = field(default="", compare=False)
+
+
+class People:
+    """Table `people`: key is the corporate object id."""
+
+    PARTITION = "person"
+
+    def __init__(self, store: TableStore) -> None:
+        self._store = store
+
+    async def get(self, person: str) -> Link | None:
+        row = await self._store.get(PEOPLE, self.PARTITION, person)
+        return None if row is None else _link(row)
+
+    async def all(self) -> AsyncIterator[Link]:
+        async for row in self._store.query(PEOPLE, self.PARTITION):
+            yield _link(row)
+
+    async def put(self, link: Link) -> None:
+        """Insert a new row, or replace the version that was read; Conflict when it has changed since."""
+        values: dict[str, Value] = {
+            "accounts": json.dumps(sorted(link.accounts)),
+            "generation": link.generation,
+            "run": link.run,
+        }
+        await _put(self._store, PEOPLE, Row(self.PARTITION, link.person, values, link.version))
+
+    async def begin(self, person: str, run: str) -> int:
+        """Make `run` the person's newest; returns its generation, the same again for the same run."""
+        link = await self.get(person) or Link(person)
+        if link.run == run:
+            return link.generation
+        await self.put(replace(link, generation=link.generation + 1, run=run))
+        return link.generation + 1
+
+
+class Schedule:
+    """Table `schedule`: key is the corporate object id."""
+
+    PARTITION = "leaver"
+
+    def __init__(self, store: TableStore) -> None:
+        self._store = store
+
+    async def get(self, person: str) -> Scheduled | None:
+        row = await self._store.get(SCHEDULE, self.PARTITION, person)
+        return None if row is None else _scheduled(row)
+
+    async def all(self) -> AsyncIterator[Scheduled]:
+        async for row in self._store.query(SCHEDULE, self.PARTITION):
+            yield _scheduled(row)
+
+    async def pending(self) -> AsyncIterator[Scheduled]:
+        """What is still to be sent, of every past and coming day."""
+        for state in (State.SCHEDULED, State.RETAINED):
+            async for row in self._store.query(SCHEDULE, self.PARTITION, {"state": state.value}):
+                yield _scheduled(row)
+
+    async def put(self, offboarding: Offboarding, version: str) -> None:
+        """Insert (no version) or replace what was read; Conflict when it has changed since."""
+        row = Row(self.PARTITION, offboarding.person, _schedule_values(offboarding), version)
+        await _put(self._store, SCHEDULE, row)
+
+
+class Runs:
+    """Table `runs`: key is the run's id, which is its event's."""
+
+    PARTITION = "run"
+
+    def __init__(self, store: TableStore) -> None:
+        self._store = store
+
+    async def get(self, run: str) -> RunRecord | None:
+        row = await self._store.get(RUNS, self.PARTITION, run)
+        return None if row is None else _run(row)
+
+    async def page(
+        self, where: Mapping[str, Value], size: int, continuation: str | None
+    ) -> tuple[list[RunRecord], str | None]:
+        rows, more = await self._store.page(RUNS, self.PARTITION, where, size, continuation)
+        return [_run(row) for row in rows], more
+
+    async def put(self, run: RunRecord) -> None:
+        """Insert a new row, or replace the version that was read; Conflict when it has changed since."""
+        values: dict[str, Value] = {
+            "person": run.person,
+            "generation": run.generation,
+            "opened_at": to_text(run.opened_at),
+            "state": run.state.value,
+            "attempt": run.attempt,
+            "outcome": run.outcome,
+            "resume_at": to_text(run.resume_at) if run.resume_at else "",
+            "closed_at": to_text(run.closed_at) if run.closed_at else "",
+        }
+        await _put(self._store, RUNS, Row(self.PARTITION, run.id, values, run.version))
+
+
+async def _put(store: TableStore, table: str, row: Row) -> None:
+    if row.version:
+        await store.replace(table, row)
+    else:
+        await store.insert(table, [row])
+
+
+def _link(row: Row) -> Link:
+    accounts = frozenset(json.loads(str(row.values["accounts"])))
+    return Link(row.key, accounts, int(str(row.values["generation"])), str(row.values["run"]), row.version)
+
+
+def _schedule_values(one: Offboarding) -> dict[str, Value]:
+    return {
+        "revision": one.revision,
+        "state": one.state.value,
+        "due": to_text(one.due),
+        "effective": to_text(one.effective),
+        "cause": one.cause.value,
+        "written": one.written,
+        "zone": one.zone,
+        "released_at": to_text(one.released_at) if one.released_at else "",
+    }
+
+
+def _scheduled(row: Row) -> Scheduled:
+    text = {name: str(value) for name, value in row.values.items()}
+    offboarding = Offboarding(
+        person=row.key,
+        revision=int(text["revision"]),
+        state=State(text["state"]),
+        due=from_text(text["due"]),
+        effective=from_text(text["effective"]),
+        cause=Cause(text["cause"]),
+        written=text["written"],
+        zone=text["zone"],
+        released_at=_instant(text["released_at"]),
+    )
+    return Scheduled(offboarding, row.version)
+
+
+def _run(row: Row) -> RunRecord:
+    text = {name: str(value) for name, value in row.values.items()}
+    return RunRecord(
+        id=row.key,
+        person=text["person"],
+        generation=int(text["generation"]),
+        opened_at=from_text(text["opened_at"]),
+        state=RunState(text["state"]),
+        attempt=int(text["attempt"]),
+        outcome=text["outcome"],
+        resume_at=_instant(text["resume_at"]),
+        closed_at=_instant(text["closed_at"]),
+        version=row.version,
+    )
+
+
+def _instant(text: str) -> datetime | None:
+    return from_text(text) if text else None

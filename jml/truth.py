@@ -1,0 +1,78 @@
+"""Reading the corporate tenant: read only, and complete or an error."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from urllib.parse import quote
+
+from jml.people import PERSON_FIELDS, Person, Presence, canary_sings, read_person
+from jml.policy import Policy
+from shared.clock import to_text
+from shared.ports import Call, Graph
+from shared.replies import expect
+
+_SELECT = "$select=" + ",".join(PERSON_FIELDS)
+_NEEDS = "User.Read.All and User-LifeCycleInfo.Read.All in the corporate tenant"
+_NEEDS_MANY = "Directory.Read.All in the corporate tenant"
+MOST_IDS = 1000
+"""Ids that `directoryObjects/getByIds` takes at once (Microsoft Graph: directoryObject: getByIds)."""
+
+
+class CorporateTenant:
+    """People, as the corporate tenant shows them now."""
+
+    def __init__(self, graph: Graph, policy: Policy) -> None:
+        self._graph = graph
+        self._canary = policy.leaver.canary
+
+    @property
+    def _canary_id(self) -> str | None:
+        return str(self._canary.person) if self._canary else None
+
+    def _sings(self, people: Sequence[Person]) -> bool:
+        return canary_sings(people, self._canary_id, self._canary.leave_date if self._canary else None)
+
+    async def person(self, person: str) -> tuple[Person, bool]:
+        """One person, and whether a null leave date means none. Raises as `expect` does."""
+        ids = [person, *([self._canary_id] if self._canary_id else [])]
+        replies = await self._graph.send([Call("GET", f"/users/{quote(one, safe='')}?{_SELECT}") for one in ids])
+        sings = len(replies) > 1 and replies[1].ok and self._sings([read_person(replies[1].body)])
+        if replies[0].status != 404:
+            return read_person(expect(replies[0], f"person {person}", _NEEDS)), sings
+        return (await self._missing([person]))[0], sings
+
+    async def people(self, ids: Sequence[str]) -> tuple[list[Person], bool]:
+        """Everybody of `ids`, a thousand a request; who is not there was deleted, or is gone for good."""
+        wanted = [*ids, *([self._canary_id] if self._canary_id and self._canary_id not in ids else [])]
+        calls = [
+            Call(
+                "POST", f"/directoryObjects/getByIds?{_SELECT}", {"ids": wanted[at : at + MOST_IDS], "types": ["user"]}
+            )
+            for at in range(0, len(wanted), MOST_IDS)
+        ]
+        found: dict[str, Person] = {}
+        for reply in await self._graph.send(calls):
+            body = expect(reply, "linked people", _NEEDS_MANY)
+            found |= {str(item["id"]): read_person(item) for item in body["value"]}
+        missing = await self._missing([one for one in ids if one not in found])
+        return [*(found[one] for one in ids if one in found), *missing], self._sings(list(found.values()))
+
+    async def leaving_between(self, first: datetime, last: datetime) -> AsyncIterator[list[Person]]:
+        """People whose leave date lies in the window, a page at a time."""
+        window = f"employeeLeaveDateTime ge {to_text(first)} and employeeLeaveDateTime le {to_text(last)}"
+        path = f"/users?$filter={quote(window)}&{_SELECT}&$top=999"
+        async for page in self._graph.pages(path):
+            yield [read_person(item) for item in page]
+
+    async def _missing(self, ids: Sequence[str]) -> list[Person]:
+        """People who are not among the users: deleted ones say when; the others are gone for good."""
+        calls = [Call("GET", f"/directory/deletedItems/{quote(one, safe='')}") for one in ids]
+        people: list[Person] = []
+        for one, reply in zip(ids, await self._graph.send(calls) if calls else [], strict=True):
+            if reply.status == 404:
+                people.append(Person(one, Presence.GONE, enabled=False))
+            else:
+                body = expect(reply, f"deleted person {one}", _NEEDS)
+                people.append(read_person({"deletedDateTime": None, **body, "employeeLeaveDateTime": None}))
+        return people
