@@ -1,0 +1,232 @@
+"""Graph over HTTP for every tenant of a world: tokens, batches, faults, latency, record."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from aiohttp import web
+
+from sandbox.errors import GraphRefusal, TokenRefused
+from sandbox.faults import Fault, FaultBoard
+from sandbox.graph.batch import batch
+from sandbox.graph.bodies import check_body
+from sandbox.graph.calls import Answer, Asked, Caller
+from sandbox.graph.engine import Ids, Tenancy, answer, refused
+from sandbox.graph.people import write_user
+from sandbox.graph.refusals import refuse
+from sandbox.graph.schema import entity_type
+from sandbox.graph.seed import seeded
+from sandbox.graph.state import state_of
+from sandbox.graph.throttle import Throttle
+from sandbox.world import World
+
+MAX_BODY = 4 * 1024 * 1024
+_STATUS_CODES = {
+    429: "TooManyRequests",
+    500: "InternalServerError",
+    502: "BadGateway",
+    503: "ServiceUnavailable",
+    504: "GatewayTimeout",
+}
+
+
+class GraphService:
+    """Microsoft Graph v1.0 for the tenants of a world."""
+
+    def __init__(
+        self,
+        world: World,
+        verify_token: Callable[[str], dict[str, Any]],
+        record: Callable[[dict[str, Any]], None],
+        faults: FaultBoard,
+    ) -> None:
+        self.world = world
+        self.verify_token = verify_token
+        self.record = record
+        self.faults = faults
+        self.latency_ms = 0
+        self.audiences: set[str] = set()
+        self._tenancies = {name: self._tenancy(name) for name in world.tenants}
+
+    def application(self) -> web.Application:
+        app = web.Application(client_max_size=MAX_BODY)
+        app.router.add_route("*", "/{tail:.*}", self._serve)
+        return app
+
+    def state(self) -> dict[str, Any]:
+        """Every tenant as it is now, replication delay or not."""
+        return {name: state_of(tenancy.directory) for name, tenancy in self._tenancies.items()}
+
+    def patch_user(self, tenant_name: str, user_id: str, body: dict[str, Any]) -> None:
+        """A change that HR makes; as strict as Graph about names and values, and free of permissions."""
+        directory = self._tenancies[tenant_name].directory if tenant_name in self._tenancies else None
+        if directory is None:
+            raise refuse("no-such-resource", id=tenant_name)
+        row = directory["users"].get(directory.user_key(user_id))
+        if row is None:
+            raise refuse("no-such-object", id=user_id)
+        check_body(body, entity_type("user"))
+        write_user(directory, row, body)
+
+    def _tenancy(self, name: str) -> Tenancy:
+        settings = self.world.settings
+        directory = seeded(self.world, name)
+        users = directory["users"].rows
+        throttle = Throttle(settings.throttle_scale, lambda: len(users), directory.now)
+        return Tenancy(directory, throttle, settings.delivery_ms / 1000)
+
+    # -- one request ----------------------------------------------------------------------------------------------
+
+    async def _serve(self, request: web.Request) -> web.StreamResponse:
+        if self.latency_ms:
+            await asyncio.sleep(self.latency_ms / 1000)
+        asked = await _asked(request)
+        ids = Ids.of(asked.headers)
+        tenant, reply, fault = await self._exchange(asked, ids)
+        self._note(request, asked, tenant, reply, ids, fault)
+        if fault is not None and fault.reset_connection and request.transport is not None:
+            request.transport.abort()
+        return _response(reply, ids)
+
+    async def _exchange(self, asked: Asked, ids: Ids) -> tuple[str | None, Answer, Fault | None]:
+        try:
+            tenant, caller = self._caller(asked.headers)
+        except GraphRefusal as refusal:
+            return None, refused(refusal, ids), None
+        path = _local_path(asked.path)
+        fault = self.faults.take(tenant, asked.method, f"/{path}")
+        asked = replace(asked, path=path)
+
+        async def act() -> Answer:
+            return await self._act(self._tenancies[tenant], tenant, caller, asked, ids)
+
+        return tenant, await _faulted(fault, act, ids), fault
+
+    async def _act(self, tenancy: Tenancy, tenant: str, caller: Caller, asked: Asked, ids: Ids) -> Answer:
+        if isinstance(asked.body, GraphRefusal):
+            return refused(asked.body, ids)
+        if asked.path != "$batch":
+            return answer(tenancy, caller, asked, ids)
+
+        async def respond(inner: Asked) -> Answer:
+            fault = self.faults.take(tenant, inner.method, f"/{inner.path}")
+
+            async def act() -> Answer:
+                return answer(tenancy, caller, inner, ids)
+
+            return await _faulted(fault, act, ids)
+
+        def depend_failed(on: str) -> Answer:
+            return refused(refuse("batch-dependency-failed", on=on), ids)
+
+        try:
+            if asked.method != "POST":
+                raise refuse("method")
+            return await batch(asked.body, asked, respond, depend_failed)
+        except GraphRefusal as refusal:
+            return refused(refusal, ids)
+
+    def _caller(self, headers: Mapping[str, str]) -> tuple[str, Caller]:
+        """The tenant and application that a verified token speaks for."""
+        scheme, _, token = headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not token:
+            raise refuse("token-missing")
+        try:
+            claims = self.verify_token(token)
+        except TokenRefused as error:
+            raise refuse("token-refused", reason=error.reason) from error
+        if claims.get("aud") not in self.audiences:
+            raise refuse("token-audience")
+        tenant = self.world.tenant_by_id(str(claims.get("tid")))
+        if tenant is None:
+            raise refuse("token-tenant", tenant=claims.get("tid"))
+        roles = claims.get("roles") if "scp" not in claims else None
+        return tenant, Caller(str(claims.get("oid")), frozenset(roles or ()))
+
+    def _note(
+        self,
+        request: web.Request,
+        asked: Asked,
+        tenant: str | None,
+        reply: Answer,
+        ids: Ids,
+        fault: Fault | None,
+    ) -> None:
+        """Record the exchange, unless the connection is cut before anything was answered or done."""
+        if fault is not None and fault.reset_connection in (True, "before"):
+            return
+        self.record(
+            {
+                "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+                "tenant": tenant,
+                "cloud": self.world.tenants[tenant].cloud if tenant else "public",
+                "method": asked.method,
+                "url": f"{asked.origin}{request.raw_path}",
+                "request": asked.body if isinstance(asked.body, dict | list) else None,
+                "status": reply.status,
+                "response": reply.body if isinstance(reply.body, dict) else None,
+                "request_id": ids.request,
+            }
+        )
+
+
+async def _asked(request: web.Request) -> Asked:
+    path, _, query = request.raw_path.partition("?")
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    body = await _body(request)
+    return Asked(request.method, path, query, headers, body, f"{request.scheme}://{request.host}")
+
+
+async def _body(request: web.Request) -> Any:
+    """The JSON body; a refusal in its place where there is none to be read."""
+    try:
+        raw = await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        return refuse("body-size")
+    if not raw:
+        return None
+    try:
+        return json.loads(raw)
+    except ValueError:
+        return refuse("body-json")
+
+
+def _local_path(path: str) -> str:
+    version, _, rest = path.strip("/").partition("/")
+    return rest if version == "v1.0" else f"{version}/{rest}"
+
+
+async def _faulted(fault: Fault | None, act: Callable[[], Any], ids: Ids) -> Answer:
+    """The reply with a fault's delay, status or cut; the operation is done unless the fault stands before it."""
+    if fault is None:
+        return await act()
+    if fault.delay_ms:
+        await asyncio.sleep(fault.delay_ms / 1000)
+    if fault.status is not None:
+        return _ordered(fault, ids)
+    if fault.reset_connection in (True, "before"):
+        return Answer(503)
+    reply: Answer = await act()
+    return replace(reply, headers={**reply.headers, **fault.headers})
+
+
+def _ordered(fault: Fault, ids: Ids) -> Answer:
+    status = fault.status or 500
+    if fault.body is not None or status < 400:
+        return Answer(status, fault.body, fault.headers)
+    code = _STATUS_CODES.get(status, "UnknownError")
+    return refused(GraphRefusal(status, code, "A fault was ordered."), ids, fault.headers)
+
+
+def _response(reply: Answer, ids: Ids) -> web.Response:
+    headers = {**reply.headers, "request-id": ids.request, "client-request-id": ids.client}
+    if reply.body is None:
+        return web.Response(status=reply.status, headers=headers)
+    if isinstance(reply.body, str):
+        return web.Response(status=reply.status, headers=headers, text=reply.body)
+    return web.json_response(reply.body, status=reply.status, headers=headers)
