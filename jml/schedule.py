@@ -75,7 +75,7 @@ def _acted_on(row: Offboarding, effective: datetime, now: datetime) -> bool:
 
 def raise_again(row: Offboarding) -> Offboarding:
     """The backlog's finding: the day has passed, the event was sent, and the account is still enabled."""
-    return replace(row, revision=row.revision + 1, state=State.SCHEDULED)
+    return replace(row, revision=row.revision + 1, state=State.SCHEDULED, due=row.effective)
 
 
 def is_due(row: Offboarding, now: datetime) -> bool:

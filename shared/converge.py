@@ -24,8 +24,11 @@ REREADS = (0.5, 1.0, 2.0)
 class Work(Protocol[S]):
     """What a kind of run is made of: its readings, its rules and its writes."""
 
-    async def gather(self, *, deep: bool, references: Sequence[str]) -> None:
-        """Read the truth anew; `deep` reads all of it, else what the first phase needs. Raises when it cannot."""
+    async def gather(self, *, deep: bool, references: Mapping[str, str]) -> None:
+        """Read the truth anew; `deep` reads all of it, else what the first phase needs. Raises when it cannot.
+
+        `references`: step key → what goes on at the other side for it, to be asked for.
+        """
         ...
 
     def plan(self, results: Mapping[str, Result]) -> Plan[S]:

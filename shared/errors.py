@@ -41,5 +41,9 @@ class Conflict(RuntimeError):
     """Somebody else wrote first: read again, then decide again."""
 
 
+class LostOrder(RuntimeError):
+    """Another worker has the run: this one stops at once, and the message is delivered again."""
+
+
 class Unsafe(RuntimeError):
     """A guard says no to a step that was about to run: nothing is sent, and the run is held for a person."""

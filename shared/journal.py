@@ -76,8 +76,9 @@ class Journal(Generic[S]):
         return [s for s in self.standings.values() if s.result is not None and not s.settled]
 
     @property
-    def references(self) -> list[str]:
-        return [s.reference for s in self.unsettled if s.reference]
+    def references(self) -> dict[str, str]:
+        """Step key → what goes on elsewhere for it."""
+        return {s.step.key: s.reference for s in self.unsettled if s.reference}
 
     def ready(self, step: S) -> bool:
         """Whether to send it now: at most once a slice, never what is settled or still being worked on elsewhere."""

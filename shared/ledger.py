@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any
 
 from shared.clock import to_text
-from shared.errors import Conflict, Transient
+from shared.errors import Conflict, LostOrder
 from shared.ports import Row, TableStore
 
 TABLE = "ledger"
@@ -139,7 +139,7 @@ class Ledger:
     async def append(self, entries: Sequence[Entry], now: datetime) -> None:
         """Write the entries, in order, a hundred in one transaction.
 
-        Raises Transient when another worker wrote this run's next row: this one has lost the order and must stop.
+        Raises LostOrder when another worker wrote this run's next row: this one must stop.
         """
         at = to_text(now)
         for start in range(0, len(entries), 100):
@@ -150,7 +150,7 @@ class Ledger:
             try:
                 await self._store.insert(TABLE, [_to_row(row) for row in sealed])
             except Conflict as conflict:
-                raise Transient(f"run {self.run}: another worker writes its ledger") from conflict
+                raise LostOrder(f"run {self.run}: another worker writes its ledger") from conflict
             self.rows.extend(sealed)
 
     async def close(self, data: Mapping[str, Any], now: datetime) -> None:

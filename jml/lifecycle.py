@@ -1,0 +1,208 @@
+"""One message of the lifecycle queue, from its bytes to its outcome in the ledger.
+
+A run works in slices: it ends, or it is saved and re-enqueued with a delay. Every point at which the process may die
+leads back here, by redelivery, to the same end: what was written is read again, and nothing is taken on trust.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from jml.correlation import Stopped
+from jml.events import LEAVER, LeaverEvent, parse, rejection, to_message
+from jml.gather import MsspTenant
+from jml.leaver import Terms, kept_until
+from jml.offboarding import Offboarding
+from jml.policy import Policy
+from jml.schedule import after_run
+from jml.state import People, RunRecord, Runs, RunState, Schedule
+from jml.steps import LeaverStep, recall
+from jml.truth import CorporateTenant
+from shared.clock import Clock, to_text
+from shared.converge import Pause, converge
+from shared.errors import Conflict, Denied, InvalidEvent, Refused, Transient, Unsafe
+from shared.journal import Journal
+from shared.ledger import Entry, Kind, Ledger
+from shared.plan import Result, RunOutcome
+from shared.ports import Graph, Messages, TableStore
+from shared.telemetry import report
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One run at work: its event, its row as it was read, its ledger."""
+
+    event: LeaverEvent
+    run: RunRecord
+    ledger: Ledger
+
+
+@dataclass(frozen=True)
+class _End:
+    """How a run ends. `cleaned`: the accounts are marked or gone; `delete_at`: when the marked ones are deleted."""
+
+    outcome: RunOutcome
+    reason: str = ""
+    cleaned: bool = False
+    delete_at: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Lifecycle:
+    """Everything a run needs. `tenant`: the corporate tenant's id; `writer`: the MSSP tenant's Graph."""
+
+    tenant: str
+    policy: Policy
+    corporate: CorporateTenant
+    mssp: MsspTenant
+    writer: Graph
+    store: TableStore
+    messages: Messages
+    clock: Clock
+
+    async def receive(self, body: bytes, message_id: str) -> None:
+        """Work on one delivery. Returning means that its outcome is kept: the message may be completed.
+
+        Raises LostOrder and Transient (the store is away): the message is then delivered again.
+        """
+        try:
+            event = parse(body, self.tenant)
+        except InvalidEvent as error:
+            await self.messages.send([rejection(body, message_id, str(error), self.clock.now())])
+            report("message rejected", message=message_id, reason=str(error))
+            return
+        run = await self._open(event)
+        if run.state is RunState.CLOSED:
+            report("run closed before", run=run.id, outcome=run.outcome)
+            return
+        await self._slice(_Case(event, run, await Ledger.load(self.store, run.id)))
+
+    async def _open(self, event: LeaverEvent) -> RunRecord:
+        """The run of this event, new or as it was left; being the person's newest, a new one overtakes the others."""
+        runs = Runs(self.store)
+        if known := await runs.get(event.id):
+            return known
+        generation = await People(self.store).begin(event.person, event.id)
+        await runs.put(RunRecord(event.id, event.person, generation, self.clock.now()))
+        made = await runs.get(event.id)
+        if made is None:
+            raise Transient(f"run {event.id}: its row does not show yet")
+        return made
+
+    async def _slice(self, case: _Case) -> None:
+        ledger, run = case.ledger, case.run
+        if ledger.closed:
+            await self._finish(run, str(ledger.rows[-1].data["outcome"]))
+            return
+        journal: Journal[LeaverStep] = Journal(ledger, recall, self.clock.now)
+        if ledger.rows:
+            await journal.resume({"attempt": run.attempt})
+        else:
+            await ledger.append([Entry(Kind.OPENED, _opening(case, self.policy))], self.clock.now())
+        report("run resumed" if journal.slice else "run opened", run=run.id, person=run.person)
+        link = await People(self.store).get(run.person)
+        if link is not None and link.generation > run.generation:
+            await self._close(case, _End(RunOutcome.SUPERSEDED, f"run {link.run} is newer"))
+            return
+        terms = Terms(run.opened_at, self.policy, self.clock.now())
+        linked = link.accounts if link else frozenset()
+        work = Offboarding(case.event, linked, terms, corporate=self.corporate, mssp=self.mssp, writer=self.writer)
+        end = await self._work(case, journal, work)
+        if end is not None:
+            await self._close(case, end)
+
+    async def _work(self, case: _Case, journal: Journal[LeaverStep], work: Offboarding) -> _End | None:
+        """Converge; returns how the run ends, or None when it was saved to be continued."""
+        limits = self.policy.limits
+        poll = limits.poll.total_seconds()
+        try:
+            pause = await converge(work, journal, self.clock, self.clock.now() + limits.slice, poll)
+            why = "effects are not known yet"
+        except Stopped as stopped:
+            return _End(stopped.outcome, str(stopped))
+        except (Denied, Unsafe) as error:
+            return _End(RunOutcome.BLOCKED, str(error))
+        except Refused as error:
+            return _End(RunOutcome.FAILED, str(error))
+        except Transient as error:
+            pause, why = Pause(max(error.retry_after, poll)), str(error)
+        if pause is None:
+            return _End(conclude(journal), "", *_retention(work, self.policy))
+        if self.clock.now() - case.run.opened_at > limits.wait:
+            return _End(RunOutcome.FAILED, f"waited longer than the policy allows: {why}")
+        await self._wait(case, journal, pause, why)
+        return None
+
+    async def _wait(self, case: _Case, journal: Journal[LeaverStep], pause: Pause, why: str) -> None:
+        """Save the run, then send the message that continues it: a crash between the two brings this one again."""
+        now = self.clock.now()
+        until = now + timedelta(seconds=pause.seconds)
+        saved = replace(case.run, state=RunState.WAITING, attempt=case.run.attempt + 1, resume_at=until)
+        await journal.note(Kind.WAITING, {"until": to_text(until), "reason": why})
+        await Runs(self.store).put(saved)
+        await self.messages.send([to_message(case.event, now, saved.attempt, until)])
+        report("run waits", run=saved.id, person=saved.person, until=to_text(until), reason=why)
+
+    async def _close(self, case: _Case, end: _End) -> None:
+        """Schedule first, then the closing row, then the run's own row: each is found again after a crash."""
+        if end.cleaned:
+            await self._retain(case.event, end.delete_at)
+        await case.ledger.close({"outcome": end.outcome.value, "reason": end.reason}, self.clock.now())
+        await self._finish(case.run, end.outcome.value)
+        report("run closed", run=case.run.id, person=case.run.person, outcome=end.outcome.value, reason=end.reason)
+
+    async def _retain(self, event: LeaverEvent, delete_at: datetime | None) -> None:
+        """The person's offboarding goes on to the deletion of the accounts, or is done."""
+        schedule = Schedule(self.store)
+        scheduled = await schedule.get(event.person)
+        if scheduled is None:
+            return
+        row = after_run(scheduled.offboarding, event.revision, delete_at)
+        if row is None:
+            return
+        try:
+            await schedule.put(row, scheduled.version)
+        except Conflict:
+            report("offboarding changed meanwhile", person=event.person)
+
+    async def _finish(self, run: RunRecord, outcome: str) -> None:
+        closed = replace(run, state=RunState.CLOSED, outcome=outcome, closed_at=self.clock.now(), resume_at=None)
+        await Runs(self.store).put(closed)
+
+
+def conclude(journal: Journal[LeaverStep]) -> RunOutcome:
+    """The outcome of a run that has come to its end: the worst of its steps, and what it leaves."""
+    results = set(journal.results.values())
+    if results & {Result.BLOCKED, Result.PROTECTED}:
+        return RunOutcome.BLOCKED
+    if journal.unsettled:
+        return RunOutcome.FAILED
+    if Result.REFUSED in results or journal.findings:
+        return RunOutcome.PARTIAL
+    return RunOutcome.VERIFIED
+
+
+def _retention(work: Offboarding, policy: Policy) -> tuple[bool, datetime | None]:
+    """Whether every account is cleaned up to its mark or gone, and when the last of them is to be deleted."""
+    snapshot = work.snapshot
+    marks = [kept_until(account, snapshot, policy) for account in snapshot.accounts.values()]
+    return all(marks), max((mark for mark in marks if mark), default=None)
+
+
+def _opening(case: _Case, policy: Policy) -> dict[str, Any]:
+    """What the evidence says of the trigger: the leave date in UTC and as it was written, and what was promised."""
+    event = case.event
+    return {
+        "type": LEAVER,
+        "person": event.person,
+        "tenant": event.tenant,
+        "cause": event.cause.value,
+        "effective": to_text(event.effective),
+        "written": event.written,
+        "zone": event.zone,
+        "revision": event.revision,
+        "generation": case.run.generation,
+        "objectiveSeconds": policy.leaver.objective.total_seconds(),
+    }

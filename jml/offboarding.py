@@ -1,0 +1,120 @@
+"""A leaver's run as the loop sees it: what to read, what to plan, what to send."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from jml import leaver
+from jml.accounts import Snapshot
+from jml.correlation import Stopped, correlate
+from jml.events import LeaverEvent
+from jml.gather import MsspTenant
+from jml.identity import person_key
+from jml.leaver import Terms
+from jml.people import Leaving, Staying, Unknown, Verdict, judge
+from jml.requests import judge_reply, request
+from jml.steps import LeaverStep
+from jml.truth import CorporateTenant
+from shared.clock import to_text
+from shared.errors import Denied
+from shared.plan import Attempt, Chain, Observation, Plan, Result, RunOutcome
+from shared.ports import Graph
+
+
+class Offboarding:
+    """The work of one run. Its first reading decides who leaves and which accounts are theirs; raises Stopped."""
+
+    def __init__(
+        self,
+        event: LeaverEvent,
+        linked: frozenset[str],
+        terms: Terms,
+        *,
+        corporate: CorporateTenant,
+        mssp: MsspTenant,
+        writer: Graph,
+    ) -> None:
+        self._event = event
+        self._linked = linked
+        self._terms = terms
+        self._corporate = corporate
+        self._mssp = mssp
+        self._writer = writer
+        self._snapshot: Snapshot | None = None
+
+    @property
+    def snapshot(self) -> Snapshot:
+        if self._snapshot is None:
+            raise RuntimeError("nothing was read yet")
+        return self._snapshot
+
+    async def gather(self, *, deep: bool, references: Mapping[str, str]) -> None:
+        if not deep or self._snapshot is None:
+            self._snapshot = await self._first()
+        if deep:
+            await self._deepen(references)
+
+    async def _first(self) -> Snapshot:
+        """Person and accounts side by side: the truth again, and what containment needs."""
+        event, policy = self._event, self._terms.policy
+        key = person_key(event.tenant, event.person)
+        (person, nulls_mean_none), (by_link, by_key, admins) = await asyncio.gather(
+            self._corporate.person(event.person), self._mssp.accounts(self._linked, key)
+        )
+        verdict = judge(person, policy, nulls_mean_none=nulls_mean_none, now=self._terms.now)
+        leaving = still_leaving(verdict, self._terms)
+        accounts = correlate(self._linked, by_link, by_key, policy.limits.accounts_per_person)
+        last = await self._mssp.last_admins(accounts, admins)
+        return Snapshot(leaving, accounts, frozenset(self._linked - by_link.keys()), last)
+
+    async def _deepen(self, references: Mapping[str, str]) -> None:
+        accounts, holdings, ended = await self._mssp.holdings(self.snapshot.accounts, list(references.values()))
+        given_up = {key: ended[reference] for key, reference in references.items() if reference in ended}
+        self._snapshot = replace(self.snapshot, accounts=accounts, holdings=holdings, given_up=given_up)
+
+    def plan(self, results: Mapping[str, Result]) -> Plan[LeaverStep]:
+        return leaver.plan_leaver(self.snapshot, results, self._terms)
+
+    def guard(self, step: LeaverStep) -> str | None:
+        return leaver.protect(step, self.snapshot, self._terms.policy)
+
+    def observe(self, step: LeaverStep, before: Mapping[str, Any]) -> Observation:
+        return leaver.observe(step, before, self.snapshot)
+
+    async def apply(self, chains: Sequence[Chain[LeaverStep]]) -> list[tuple[LeaverStep, Attempt]]:
+        """Single steps together, chains each in their order, all side by side."""
+        singles = [chain[0] for chain in chains if len(chain) == 1]
+        groups = [chain for chain in chains if len(chain) > 1]
+        sent = await asyncio.gather(self._send(singles, in_order=False), *(self._send_chain(g) for g in groups))
+        return [outcome for outcomes in sent for outcome in outcomes]
+
+    async def _send(self, steps: Sequence[LeaverStep], *, in_order: bool) -> list[tuple[LeaverStep, Attempt]]:
+        if not steps:
+            return []
+        replies = await self._writer.send([request(step) for step in steps], in_order=in_order)
+        return [(step, judge_reply(step, reply)) for step, reply in zip(steps, replies, strict=True)]
+
+    async def _send_chain(self, chain: Chain[LeaverStep]) -> list[tuple[LeaverStep, Attempt]]:
+        """In order; what Graph left out because of a refusal before it (424) is then tried by itself."""
+        outcomes = await self._send(chain, in_order=True)
+        left_out = [step for step, attempt in outcomes if attempt.status == 424]
+        if not left_out:
+            return outcomes
+        tried = [outcome for outcome in outcomes if outcome[1].status != 424]
+        return tried + await self._send_chain(tuple(left_out))
+
+
+def still_leaving(verdict: Verdict, terms: Terms) -> Leaving:
+    """The leaving that this run is about. Raises Stopped when there is none any more, Denied when it is not known."""
+    match verdict:
+        case Unknown(reason):
+            raise Denied(reason, "User-LifeCycleInfo.Read.All in the corporate tenant, or a date that can be read")
+        case Staying():
+            raise Stopped(RunOutcome.LEFT_ALONE, "the person does not leave any more: no leave date")
+        case Leaving(_, instant) if instant is not None and instant > terms.now:
+            raise Stopped(RunOutcome.LEFT_ALONE, f"the person does not leave before {to_text(instant)}")
+        case Leaving():
+            return verdict
