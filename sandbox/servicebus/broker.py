@@ -38,6 +38,7 @@ class Broker:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._gate = threading.Lock()  # nobody is asked while it stops
 
     # -- life
 
@@ -49,11 +50,12 @@ class Broker:
         self.port = started.result()
 
     def stop(self) -> None:
-        if self._thread is None or self._loop is None or self._stopping is None:
-            return
-        self._loop.call_soon_threadsafe(self._stopping.set)
-        self._thread.join()
-        self._thread = self._loop = None
+        with self._gate:
+            if self._thread is None or self._loop is None or self._stopping is None:
+                return
+            self._loop.call_soon_threadsafe(self._stopping.set)
+            self._thread.join()
+            self._thread = self._loop = None
 
     @property
     def connection_string(self) -> str:
@@ -124,15 +126,14 @@ class Broker:
 
     def _ask(self, question: Callable[[], T]) -> T:
         """Queues belong to the broker's thread: others ask it, or read directly while it is not running."""
-        if self._loop is None or self._thread is threading.current_thread():
-            return question()
-        answer: Future[T] = Future()
+        with self._gate:
+            if self._loop is None:
+                return question()
+            return asyncio.run_coroutine_threadsafe(_answer(question), self._loop).result()
 
-        def run() -> None:
-            answer.set_result(question())
 
-        self._loop.call_soon_threadsafe(run)
-        return answer.result()
+async def _answer(question: Callable[[], T]) -> T:
+    return question()
 
 
 def described(message: Message) -> dict[str, Any]:

@@ -22,6 +22,16 @@ DELIVERY_ANNOTATIONS = 0x71
 REWRITTEN = frozenset({HEADER, DELIVERY_ANNOTATIONS, ANNOTATIONS, APPLICATION})
 MESSAGE_ID, GROUP_ID = 0, 10  # fields of the properties section
 DELIVERY_COUNT = 4  # field of the header section
+SHAPES: dict[int, type] = {
+    HEADER: list,
+    DELIVERY_ANNOTATIONS: dict,
+    ANNOTATIONS: dict,
+    PROPERTIES: list,
+    APPLICATION: dict,
+    BODY_DATA: bytes,
+    FOOTER: dict,
+}
+"""What a section holds; a body may also be a value of any type."""
 SCHEDULED_TIME = symbol("x-opt-scheduled-enqueue-time")
 
 _FIXED_WIDTH = {0x4: 0, 0x5: 1, 0x6: 2, 0x7: 4, 0x8: 8, 0x9: 16}
@@ -48,7 +58,7 @@ def split(raw: bytes) -> list[Section]:
                 raise MalformedError("The message ends in the middle of a section.")
             sections.append(Section(code, raw[offset:end]))
             offset = end
-    except (IndexError, struct.error, KeyError) as error:
+    except (IndexError, struct.error, KeyError, RecursionError) as error:
         raise MalformedError("The message is not a sequence of AMQP sections.") from error
     if not sections:
         raise MalformedError("The message is empty.")
@@ -88,7 +98,7 @@ def decode(raw: bytes) -> Any:
         data.rewind()
         data.next()
         return _owned(data.get_object())
-    except (DataException, UnicodeDecodeError) as error:
+    except (DataException, ValueError, TypeError, OverflowError) as error:
         raise MalformedError("A section of the message cannot be decoded.") from error
 
 
@@ -134,15 +144,21 @@ def _is_message(raw: bytes) -> bool:
 
 
 def read_content(raw: bytes) -> Content:
-    by_code = {section.code: section for section in split(raw)}
-    properties = by_code[PROPERTIES].value() if PROPERTIES in by_code else []
-    annotations = by_code[ANNOTATIONS].value() if ANNOTATIONS in by_code else {}
-    due = annotations.get(SCHEDULED_TIME)
+    """Every section is read once on the way in, so that nothing unreadable is ever delivered."""
+    values: dict[int, Any] = {}
+    for section in split(raw):
+        values[section.code] = value = section.value()
+        if not isinstance(value, SHAPES.get(section.code, object)):
+            raise MalformedError(f"Section 0x{section.code:x} of the message has the wrong type.")
+    properties = values.get(PROPERTIES, [])
+    due = values.get(ANNOTATIONS, {}).get(SCHEDULED_TIME)
+    if not isinstance(due, int | None):
+        raise MalformedError(f"{SCHEDULED_TIME} is not a time.")
     return Content(
         payload=raw,
         message_id=_text(properties, MESSAGE_ID),
         session_id=_text(properties, GROUP_ID),
-        due_at=None if due is None else int(due) / 1000,
+        due_at=None if due is None else due / 1000,
     )
 
 
