@@ -200,9 +200,7 @@ def test_a_released_session_goes_to_the_end_of_the_line() -> None:
 
 
 @pytest.mark.parametrize(("counted", "deliveries"), [(False, 0), (True, 1)])
-def test_a_closed_session_returns_its_messages_uncounted_and_a_cut_one_counted(
-    counted: bool, deliveries: int
-) -> None:
+def test_a_closed_session_returns_its_messages_uncounted_and_a_cut_one_counted(counted: bool, deliveries: int) -> None:
     queue = with_sessions()
     queue.put([content("a", "s"), content("b", "s")], T0)
     queue.accept_session("s", "me", T0)

@@ -22,9 +22,7 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(sessions=st.booleans())
     def begin(self, sessions: bool) -> None:
-        spec = QueueSpec(
-            sessions=sessions, duplicate_window_s=WINDOW_S, lock_s=LOCK_S, max_delivery=MAX_DELIVERY
-        )
+        spec = QueueSpec(sessions=sessions, duplicate_window_s=WINDOW_S, lock_s=LOCK_S, max_delivery=MAX_DELIVERY)
         self.queue = build_queues({"q": spec})["q"]
         self.sessions = sessions
         self.now = 0.0
