@@ -89,7 +89,7 @@ class _Control:
     async def add_fault(self, request: web.Request) -> web.Response:
         fault = await _body(request)
         if fault.get("tenant") is not None:
-            self._tenant(fault["tenant"])
+            fault["tenant"] = self._tenant(fault["tenant"])
         try:
             self._cloud.graph.faults.add(fault)
         except ValueError as wrong:
@@ -166,7 +166,8 @@ class _Control:
         return web.json_response({"token": self._cloud.entra.issue(tenant, claims, key)})
 
     def _recorded(self) -> list[str]:
-        return self._cloud.record.read_text().splitlines() if self._cloud.record.exists() else []
+        """JSON escapes line feeds but not the other line ends that `splitlines` knows."""
+        return [line for line in self._cloud.record.read_text(encoding="utf-8").split("\n") if line]
 
     def _tenant(self, name: object) -> str:
         """A tenant by its name in the world; its id is taken too."""

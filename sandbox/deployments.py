@@ -53,13 +53,22 @@ DEPLOYMENTS: Mapping[str, Deployment] = {
 }
 
 
+def storage_accounts(names: tuple[str, ...]) -> list[str]:
+    return [_named(name).storage_account for name in names]
+
+
 def chosen(names: tuple[str, ...], world: World) -> list[Deployment]:
     """The named deployments, if the world has their tenants and applications."""
-    for name in names:
-        if name not in DEPLOYMENTS:
-            raise DeploymentImpossible(f"no deployment {name}; there are: {', '.join(DEPLOYMENTS)}")
-        _check(DEPLOYMENTS[name], world)
-    return [DEPLOYMENTS[name] for name in names]
+    deployments = [_named(name) for name in names]
+    for deployment in deployments:
+        _check(deployment, world)
+    return deployments
+
+
+def _named(name: str) -> Deployment:
+    if name not in DEPLOYMENTS:
+        raise DeploymentImpossible(f"no deployment {name!r}; there are: {', '.join(DEPLOYMENTS)}")
+    return DEPLOYMENTS[name]
 
 
 def _check(deployment: Deployment, world: World) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Coroutine, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import IO, Any, Self
@@ -25,6 +25,7 @@ from sandbox.deployments import (
     Endpoints,
     chosen,
     settings_for,
+    storage_accounts,
 )
 from sandbox.entra import Entra
 from sandbox.faults import FaultBoard
@@ -54,8 +55,8 @@ class LocalCloud:
         app: Path = ROOT,
         log: IO[bytes] | None = None,
     ) -> None:
-        self.world = world if isinstance(world, World) else load_world(world, default_grants=default_grants())
-        self.deployments = chosen(deployments, self.world)
+        self._given_world = world
+        self._names = deployments
         self.record = record
         self._policy = policy
         self._overrides = dict(settings or {})
@@ -90,15 +91,16 @@ class LocalCloud:
         }
 
     async def _start(self) -> None:
+        """Azurite starts while the world is read, for each takes a second or two; the app comes last."""
         self._directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="jml-sandbox-")))
         self.certificates = create_certificates(self._directory)
-        azurite = Azurite(self.certificates, self._directory, [one.storage_account for one in self.deployments])
+        azurite = Azurite(self.certificates, self._directory, storage_accounts(self._names))
         self._stack.push_async_callback(azurite.stop)
         self._bind()
-        await asyncio.gather(azurite.start(), asyncio.to_thread(self._start_brokers), self._serve())
+        await _together(azurite.start(), self._serve())
         for deployment in self.deployments:
             self._settings[deployment.name] = self._settings_of(deployment, azurite)
-        await asyncio.gather(*(self._start_functions(deployment) for deployment in self.deployments))
+        await _together(*(self._start_functions(deployment) for deployment in self.deployments))
 
     def _bind(self) -> None:
         """Every address is known before anything is served, for each part names the others' in its answers."""
@@ -110,17 +112,10 @@ class LocalCloud:
         self.identity_url = f"http://127.0.0.1:{port_of(self._sockets['identity'])}{IDENTITY_PATH}"
         self.control_url = f"http://127.0.0.1:{port_of(self._sockets['control'])}"
 
-    def _start_brokers(self) -> None:
-        for deployment in self.deployments:
-            broker = Broker(QUEUES)
-            broker.start()
-            self._stack.callback(broker.stop)
-            self.brokers[deployment.name] = broker
-
     async def _serve(self) -> None:
-        self.entra = Entra(self.world, login=self.login_url, resources={self.graph_url}, api_audience=API_AUDIENCE)
-        self._identities = ManagedIdentityEndpoint(self.entra)
-        self.graph = await asyncio.to_thread(self._create_graph)
+        self.world, self.graph = await asyncio.to_thread(self._open_world)
+        self.deployments = chosen(self._names, self.world)
+        self._start_brokers()
         tls = self.certificates.server_context()
         for name, application, context in (
             ("login", self.entra.application(), tls),
@@ -131,12 +126,24 @@ class LocalCloud:
             runner = await serve(application, self._sockets[name], context)
             self._stack.push_async_callback(runner.cleanup)
 
-    def _create_graph(self) -> GraphService:
+    def _start_brokers(self) -> None:
+        for deployment in self.deployments:
+            broker = Broker(QUEUES)
+            broker.start()
+            self._stack.callback(broker.stop)
+            self.brokers[deployment.name] = broker
+
+    def _open_world(self) -> tuple[World, GraphService]:
+        """In a thread, for reading a world loads Microsoft's models."""
+        given = self._given_world
+        world = given if isinstance(given, World) else load_world(given, default_grants=default_grants())
+        self.entra = Entra(world, login=self.login_url, resources={self.graph_url}, api_audience=API_AUDIENCE)
+        self._identities = ManagedIdentityEndpoint(self.entra)
         recorder = Recorder(self.record)
         self._stack.callback(recorder.close)
-        service = GraphService(self.world, verify_token=self.entra.verify, record=recorder, faults=FaultBoard())
-        service.audiences = {self.graph_url}
-        return service
+        graph = GraphService(world, verify_token=self.entra.verify, record=recorder, faults=FaultBoard())
+        graph.audiences = {self.graph_url}
+        return world, graph
 
     def _settings_of(self, deployment: Deployment, azurite: Azurite) -> dict[str, str]:
         endpoints = Endpoints(
@@ -163,3 +170,13 @@ def default_grants() -> dict[str, list[str]]:
     from jml.permissions import GRANTS
 
     return {str(tenant): list(permissions) for tenant, permissions in GRANTS.items()}
+
+
+async def _together(*work: Coroutine[Any, Any, None]) -> None:
+    """All at once; the first failure cancels the others and is raised as it is."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for one in work:
+                group.create_task(one)
+    except BaseExceptionGroup as failures:
+        raise failures.exceptions[0] from None

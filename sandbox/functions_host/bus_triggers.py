@@ -39,10 +39,9 @@ class QueueTrigger:
         self._at_once = 1 if self._sessions else host.max_concurrent_calls
         self._idle_s = host.session_idle_s if self._sessions else ACCEPT_WAIT_S
         connection = str(function.trigger.get("connection") or "AzureWebJobsServiceBus")
-        self._connection_string = required_setting(function.name, connection)
-        if "Endpoint=" not in self._connection_string:
-            raise UnsupportedFunction(f"function {function.name}: {connection} is not a connection string")
         self._accepting = asyncio.Semaphore(MAX_ACCEPTING)
+        self._client = _client(function.name, connection)
+        self._closing: set[asyncio.Task[None]] = set()
         self._connected = True
         self._stopping = False
         self._busy: set[asyncio.Task[None]] = set()
@@ -61,6 +60,7 @@ class QueueTrigger:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _receive_forever(self) -> None:
         while not self._stopping:
@@ -76,22 +76,22 @@ class QueueTrigger:
 
     @asynccontextmanager
     async def _receiver(self) -> AsyncIterator[ServiceBusReceiver]:
-        """Each with a client of its own: the SDK's receivers do not share a connection anyway."""
-        client = ServiceBusClient.from_connection_string(self._connection_string, retry_total=0)
-        async with client:
-            receiver = client.get_queue_receiver(
-                self._queue,
-                session_id=NEXT_AVAILABLE_SESSION if self._sessions else None,
-                max_wait_time=ACCEPT_WAIT_S,
-                prefetch_count=self._host.prefetch,
-                auto_lock_renewer=AutoLockRenewer(max_lock_renewal_duration=self._host.lock_renewal_s),
-            )
+        """Opened, lent, given back; the next one need not wait for the second that the SDK takes to close it."""
+        receiver = self._client.get_queue_receiver(
+            self._queue,
+            session_id=NEXT_AVAILABLE_SESSION if self._sessions else None,
+            max_wait_time=ACCEPT_WAIT_S,
+            prefetch_count=self._host.prefetch,
+            auto_lock_renewer=AutoLockRenewer(max_lock_renewal_duration=self._host.lock_renewal_s),
+        )
+        try:
             async with self._accepting:
                 await receiver.__aenter__()
-            try:
-                yield receiver
-            finally:
-                await receiver.close()
+            yield receiver
+        finally:
+            closing = asyncio.create_task(receiver.close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def _drain(self, receiver: ServiceBusReceiver) -> None:
         """Message after message of a session, in order; the session is given back after it has been idle."""
@@ -130,3 +130,10 @@ class QueueTrigger:
             state = "connected again" if connected else f"connection lost, trying again ({reason})"
             logger.warning("queue %s: %s", self._queue, state)
         self._connected = connected
+
+
+def _client(function: str, connection: str) -> ServiceBusClient:
+    try:
+        return ServiceBusClient.from_connection_string(required_setting(function, connection), retry_total=0)
+    except ValueError as wrong:
+        raise UnsupportedFunction(f"function {function}: the setting {connection}: {wrong}") from wrong

@@ -48,9 +48,7 @@ def read_host_json(app: Path) -> HostJson:
         max_concurrent_sessions=_count(bus, "maxConcurrentSessions", 8),
         max_concurrent_calls=_count(bus, "maxConcurrentCalls", 16),
         session_idle_s=seconds(bus.get("sessionIdleTimeout", "00:01:00"), "sessionIdleTimeout"),
-        lock_renewal_s=seconds(
-            bus.get("maxAutoLockRenewalDuration", "00:05:00"), "maxAutoLockRenewalDuration"
-        ),
+        lock_renewal_s=seconds(bus.get("maxAutoLockRenewalDuration", "00:05:00"), "maxAutoLockRenewalDuration"),
         prefetch=_count(bus, "prefetchCount", 0),
     )
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jwt
 import pytest
+import pytest_asyncio
 from aiohttp import ClientSession, TCPConnector
+from azure.identity import ClientAssertionCredential, ManagedIdentityCredential
 
 from sandbox.certificates import Certificates, create_certificates
 from sandbox.entra import ASSERTION_TYPE, Entra
@@ -18,6 +20,8 @@ from sandbox.managed_identity import ManagedIdentityEndpoint
 from sandbox.serving import bind, port_of, serve
 from sandbox.tokens import validity
 from sandbox.world import World, parse_world
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 GRAPH = "https://localhost:1"
 EXCHANGE = "api://AzureADTokenExchange"
@@ -71,9 +75,9 @@ class SignIn:
         return self.entra.world.tenants[name].id
 
 
-@pytest.fixture
-async def sign_in(tmp_path: Path) -> AsyncIterator[SignIn]:
-    certificates = create_certificates(tmp_path)
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def sign_in(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[SignIn]:
+    certificates = create_certificates(tmp_path_factory.mktemp("certificates"))
     login, identity = bind(), bind()
     entra = Entra(world(), login=f"https://localhost:{port_of(login)}", resources={GRAPH}, api_audience="api://jml")
     identities = ManagedIdentityEndpoint(entra)
@@ -91,10 +95,6 @@ async def sign_in(tmp_path: Path) -> AsyncIterator[SignIn]:
 async def test_azure_identity_signs_in_to_a_tenant_by_the_federated_chain(
     sign_in: SignIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import asyncio
-
-    from azure.identity import ClientAssertionCredential, ManagedIdentityCredential
-
     application = sign_in.entra.world.applications["jml"]
     assert application.managed_identity is not None
     monkeypatch.setenv("IDENTITY_ENDPOINT", sign_in.identity_url)

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 from azure.servicebus import ServiceBusMessage
-from azure.servicebus.aio import ServiceBusClient
 
 from tests.sandbox.sample_host import SampleHost, sample_host, until
 
@@ -32,15 +31,6 @@ async def _running(directory: Path) -> AsyncIterator[SampleHost]:
 def host(_running: SampleHost) -> SampleHost:
     _running.journal.unlink(missing_ok=True)
     return _running
-
-
-async def send(host: SampleHost, queue: str, *messages: ServiceBusMessage) -> None:
-    async with (
-        ServiceBusClient.from_connection_string(host.broker.connection_string) as client,
-        client.get_queue_sender(queue) as sender,
-    ):
-        for message in messages:
-            await sender.send_messages(message)
 
 
 async def test_a_function_sees_route_query_headers_body_and_trace(host: SampleHost) -> None:
@@ -121,9 +111,9 @@ async def test_a_message_arrives_with_the_metadata_of_service_bus(host: SampleHo
         correlation_id="run-1",
         application_properties={"attempt": 2, "kind": "leaver"},
     )
-    await send(host, "sessions", message)
+    await host.send("lifecycle", message)
     await until(lambda: bool(host.rows("message-end")))
-    await until(lambda: host.broker.counts()["sessions"]["active"] == 0)
+    await until(lambda: host.broker.counts()["lifecycle"]["active"] == 0)
     row = host.rows("message")[0]
     assert (row["body"], row["message_id"], row["session"]) == ('{"a": "ü"}', "event-1", "person-1")
     assert (row["content_type"], row["correlation"]) == ("application/json", "run-1")
@@ -139,7 +129,7 @@ async def test_a_session_keeps_its_order_while_others_run_beside_it(host: Sample
         for number in range(3)
         for name in sessions
     ]
-    await send(host, "sessions", *messages)
+    await host.send("lifecycle", *messages)
     await until(lambda: len(host.rows("message-end")) == 9)
     for name in sessions:
         assert [row["body"] for row in host.rows("message") if row["session"] == name] == ["0", "1", "2"]
@@ -149,18 +139,18 @@ async def test_a_session_keeps_its_order_while_others_run_beside_it(host: Sample
 
 
 async def test_a_message_that_fails_is_abandoned_until_it_is_dead_lettered(host: SampleHost) -> None:
-    await send(host, "sessions", ServiceBusMessage("refuse", session_id="bad", message_id="bad-1"))
-    await until(lambda: host.broker.counts()["sessions"]["deadLettered"] == 1)
+    await host.send("lifecycle", ServiceBusMessage("refuse", session_id="bad", message_id="bad-1"))
+    await until(lambda: host.broker.counts()["lifecycle"]["deadLettered"] == 1)
     assert [row["delivery"] for row in host.rows("message")] == [1, 2, 3]
 
 
 async def test_a_body_that_is_no_text_reaches_the_app_as_it_was_sent(host: SampleHost) -> None:
-    await send(host, "plain", ServiceBusMessage(b"\xff\x00\xfe"))
+    await host.send("rejected", ServiceBusMessage(b"\xff\x00\xfe"))
     await until(lambda: bool(host.rows("plain")))
     assert host.rows("plain")[0]["body"] == "ff00fe"
 
 
 async def test_receiving_goes_on_after_every_connection_was_cut(host: SampleHost) -> None:
-    host.broker.drop_connections()
-    await send(host, "sessions", ServiceBusMessage("after", session_id="cut", message_id="after-cut"))
+    await host.cut_connections()
+    await host.send("lifecycle", ServiceBusMessage("after", session_id="cut", message_id="after-cut"))
     await until(lambda: bool(host.rows("message-end")))

@@ -68,7 +68,7 @@ async def slow_tick(timer: func.TimerRequest) -> None:
 
 
 @app.service_bus_queue_trigger(
-    arg_name="message", queue_name="%SAMPLE_QUEUE%", connection="SAMPLE_BUS", is_sessions_enabled=True
+    arg_name="message", queue_name="%SAMPLE_QUEUE%", connection="JML_SERVICEBUS", is_sessions_enabled=True
 )
 async def on_message(message: func.ServiceBusMessage) -> None:
     note(
@@ -89,6 +89,6 @@ async def on_message(message: func.ServiceBusMessage) -> None:
         raise RuntimeError("the message is refused on purpose")
 
 
-@app.service_bus_queue_trigger(arg_name="message", queue_name="plain", connection="SAMPLE_BUS")
+@app.service_bus_queue_trigger(arg_name="message", queue_name="rejected", connection="JML_SERVICEBUS")
 async def on_plain(message: func.ServiceBusMessage) -> None:
     note(kind="plain", body=message.get_body().hex())
