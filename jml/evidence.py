@@ -18,8 +18,8 @@ def evidence(rows: Rows) -> dict[str, Any]:
 
     `rows` are the ledger's, as documents; times are UTC, durations in seconds.
     """
-    opened = next((row["data"] for row in rows if row["kind"] == Kind.OPENED), {})
-    closed = next((row["data"] for row in rows if row["kind"] == Kind.CLOSED), {})
+    opened = _first(rows, Kind.OPENED)
+    closed = _first(rows, Kind.CLOSED)
     steps = _steps(rows)
     return {
         "run": rows[0]["run"] if rows else "",
@@ -35,6 +35,11 @@ def evidence(rows: Rows) -> dict[str, Any]:
         "chain": {"rows": len(rows), "head": rows[-1]["hash"] if rows else "", "anchor": "unanchored"},
         "rows": [dict(row) for row in rows],
     }
+
+
+def _first(rows: Rows, kind: Kind) -> Mapping[str, Any]:
+    empty: dict[str, Any] = {}
+    return next((row["data"] for row in rows if row["kind"] == kind), empty)
 
 
 def _steps(rows: Rows) -> list[dict[str, Any]]:
@@ -93,8 +98,5 @@ def problems(document: Mapping[str, Any]) -> list[str]:
         return [*found, f"the rows cannot be read as a run: {error!r}"]
     if found:
         return found
-    return [
-        f"{name}: is not what the rows say"
-        for name in sorted(again | document)
-        if again.get(name) != document.get(name)
-    ]
+    differ = [name for name in again.keys() | document.keys() if again.get(name) != document.get(name)]
+    return [f"{name}: is not what the rows say" for name in sorted(differ)]

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from shared.errors import InvalidConfiguration
 
@@ -46,80 +45,65 @@ class Settings:
     token_exchange_scope: str
     tables_endpoint: str
     api_audience: str
+    sweep_schedule: str
+    release_schedule: str
     bus: Bus
+
+
+@dataclass(frozen=True)
+class _Check:
+    """What a value must be, in words and as a test."""
+
+    expected: str
+    accepts: Callable[[str], object]
+
+
+_DEPLOYMENT = _Check("commercial or gov", lambda value: value in set(Deployment))
+_FILE = _Check("the path of an existing file", lambda value: Path(value).is_file())
+_ENDPOINT = _Check("an https address", lambda value: re.match(r"^https://[^/]+", value))
+_GUID = _Check("a GUID in small letters", GUID.match)
+_SCHEDULE = _Check("an NCRONTAB expression of six fields", lambda value: len(value.split()) == 6)
+_TEXT = _Check("a value", bool)
+
+_FIELDS: dict[str, tuple[str, _Check]] = {
+    "deployment": ("JML_DEPLOYMENT", _DEPLOYMENT),
+    "policy": ("JML_POLICY", _FILE),
+    "login_endpoint": ("JML_LOGIN_ENDPOINT", _ENDPOINT),
+    "graph_endpoint": ("JML_GRAPH_ENDPOINT", _ENDPOINT),
+    "corporate_tenant_id": ("JML_CORPORATE_TENANT_ID", _GUID),
+    "mssp_tenant_id": ("JML_MSSP_TENANT_ID", _GUID),
+    "client_id": ("JML_CLIENT_ID", _GUID),
+    "managed_identity_client_id": ("JML_MANAGED_IDENTITY_CLIENT_ID", _GUID),
+    "token_exchange_scope": ("JML_TOKEN_EXCHANGE_SCOPE", _TEXT),
+    "tables_endpoint": ("JML_TABLES_ENDPOINT", _ENDPOINT),
+    "api_audience": ("JML_API_AUDIENCE", _TEXT),
+    "sweep_schedule": ("JML_SWEEP_SCHEDULE", _SCHEDULE),
+    "release_schedule": ("JML_RELEASE_SCHEDULE", _SCHEDULE),
+}
+"""Field of Settings → the setting's name and what it must be."""
 
 
 def load_settings(environment: Mapping[str, str]) -> Settings:
     """Settings from `environment`. Raises InvalidConfiguration naming every one that is missing or wrong."""
-    problems: list[str] = []
-
-    def take(name: str, check: Callable[[str], str | None]) -> str:
-        value = environment.get(name, "").strip()
-        fault = f"is missing: {check.__doc__} was expected" if not value else check(value)
-        if fault:
-            problems.append(f"{name} {fault}")
-        return value
-
-    deployment = take("JML_DEPLOYMENT", _deployment)
-    settings = {
-        "policy": take("JML_POLICY", _file),
-        "login_endpoint": take("JML_LOGIN_ENDPOINT", _endpoint).rstrip("/"),
-        "graph_endpoint": take("JML_GRAPH_ENDPOINT", _endpoint).rstrip("/"),
-        "corporate_tenant_id": take("JML_CORPORATE_TENANT_ID", _guid),
-        "mssp_tenant_id": take("JML_MSSP_TENANT_ID", _guid),
-        "client_id": take("JML_CLIENT_ID", _guid),
-        "managed_identity_client_id": take("JML_MANAGED_IDENTITY_CLIENT_ID", _guid),
-        "token_exchange_scope": take("JML_TOKEN_EXCHANGE_SCOPE", _text),
-        "tables_endpoint": take("JML_TABLES_ENDPOINT", _endpoint).rstrip("/"),
-        "api_audience": take("JML_API_AUDIENCE", _text),
-    }
-    for name in ("JML_SWEEP_SCHEDULE", "JML_RELEASE_SCHEDULE"):
-        take(name, _schedule)
-    bus = _bus(environment, problems)
+    values = {field: environment.get(name, "").strip() for field, (name, _) in _FIELDS.items()}
+    problems = [
+        f"{name} is {values[field]!r}: {check.expected} was expected"
+        if values[field]
+        else f"{name} is missing: {check.expected} was expected"
+        for field, (name, check) in _FIELDS.items()
+        if not values[field] or not check.accepts(values[field])
+    ]
+    bus = Bus(
+        environment.get(SERVICE_BUS, ""),
+        environment.get(f"{SERVICE_BUS}__fullyQualifiedNamespace", ""),
+        environment.get(f"{SERVICE_BUS}__clientId", ""),
+    )
+    if bool(bus.connection_string) == bool(bus.namespace):
+        problems.append(
+            f"exactly one of {SERVICE_BUS} (a connection string) and {SERVICE_BUS}__fullyQualifiedNamespace "
+            "(with a managed identity) was expected"
+        )
     if problems:
         raise InvalidConfiguration("settings", problems)
-    policy = Path(settings.pop("policy"))
-    return Settings(deployment=Deployment(deployment), policy=policy, bus=bus, **settings)
-
-
-def _bus(environment: Mapping[str, str], problems: list[str]) -> Bus:
-    connection = environment.get(SERVICE_BUS, "")
-    namespace = environment.get(f"{SERVICE_BUS}__fullyQualifiedNamespace", "")
-    if bool(connection) == bool(namespace):
-        problems.append(
-            f"{SERVICE_BUS} (a connection string) or {SERVICE_BUS}__fullyQualifiedNamespace (with a managed identity) "
-            "was expected: exactly one of the two"
-        )
-    return Bus(connection, namespace, environment.get(f"{SERVICE_BUS}__clientId", ""))
-
-
-def _deployment(value: str) -> str | None:
-    """commercial or gov"""  # noqa: D403
-    return None if value in set(Deployment) else f"is {value!r}: commercial or gov was expected"
-
-
-def _file(value: str) -> str | None:
-    """the path of a policy file"""  # noqa: D403
-    return None if Path(value).is_file() else f"is {value!r}: no such file"
-
-
-def _endpoint(value: str) -> str | None:
-    """an https address"""  # noqa: D403
-    parts = urlsplit(value)
-    good = parts.scheme == "https" and parts.hostname
-    return None if good else f"is {value!r}: an https address was expected"
-
-
-def _guid(value: str) -> str | None:
-    """a GUID in small letters"""  # noqa: D403
-    return None if GUID.match(value) else f"is {value!r}: a GUID in small letters was expected"
-
-
-def _schedule(value: str) -> str | None:
-    """an NCRONTAB expression of six fields"""  # noqa: D403
-    return None if len(value.split()) == 6 else f"is {value!r}: an NCRONTAB expression of six fields was expected"
-
-
-def _text(value: str) -> str | None:  # noqa: ARG001 - anything that is there will do
-    """a value"""  # noqa: D403
-    return None
+    texts = {field: value.rstrip("/") for field, value in values.items() if field not in ("deployment", "policy")}
+    return Settings(deployment=Deployment(values["deployment"]), policy=Path(values["policy"]), bus=bus, **texts)

@@ -1,0 +1,66 @@
+"""The services of one deployment, wired from ports: the same for the Functions app, the commands and the tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+from jml.gather import MsspTenant
+from jml.lifecycle import Lifecycle
+from jml.policy import Policy
+from jml.release import Release
+from jml.reports import Reports
+from jml.sweep import Sweep
+from jml.truth import CorporateTenant
+from shared.authorisation import Door
+from shared.clock import Clock
+from shared.ports import Graph, Messages, TableStore
+
+
+@dataclass(frozen=True)
+class Services:
+    """`graph` gives the Graph of a tenant; `corporate` and `mssp` are tenant ids."""
+
+    policy: Policy
+    corporate: str
+    mssp: str
+    graph: Callable[[str], Graph]
+    store: TableStore
+    messages: Messages
+    door: Door
+    clock: Clock
+
+    @cached_property
+    def corporate_tenant(self) -> CorporateTenant:
+        return CorporateTenant(self.graph(self.corporate), self.policy)
+
+    @cached_property
+    def mssp_tenant(self) -> MsspTenant:
+        customers = {str(tenant): self.graph(str(tenant)) for tenant in self.policy.residual_access.customer_tenants}
+        return MsspTenant(self.graph(self.mssp), customers)
+
+    @cached_property
+    def lifecycle(self) -> Lifecycle:
+        return Lifecycle(
+            tenant=self.corporate,
+            policy=self.policy,
+            corporate=self.corporate_tenant,
+            mssp=self.mssp_tenant,
+            writer=self.graph(self.mssp),
+            store=self.store,
+            messages=self.messages,
+            clock=self.clock,
+        )
+
+    @cached_property
+    def sweep(self) -> Sweep:
+        return Sweep(self.policy, self.corporate_tenant, self.mssp_tenant, self.store, self.clock)
+
+    @cached_property
+    def release(self) -> Release:
+        return Release(self.corporate, self.store, self.messages, self.clock)
+
+    @cached_property
+    def reports(self) -> Reports:
+        return Reports(self.store)

@@ -1,0 +1,209 @@
+"""Microsoft Graph of one tenant, through msgraph-sdk's request adapter, authentication and middleware.
+
+The SDK's generated models are left out on purpose: the first use of one costs over a second and 36 MB, and a plan
+needs a handful of properties. Its own retry is off: it repeats POST without knowing what that means here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
+from kiota_abstractions.method import Method
+from kiota_abstractions.native_response_handler import NativeResponseHandler
+from kiota_abstractions.request_information import RequestInformation
+from kiota_authentication_azure.azure_identity_authentication_provider import AzureIdentityAuthenticationProvider
+from kiota_http.middleware.options import ResponseHandlerOption, RetryHandlerOption
+from msgraph.graph_request_adapter import GraphRequestAdapter, options
+from msgraph_core import GraphClientFactory
+
+from shared.adapters.retry import patiently
+from shared.clock import Clock
+from shared.errors import Denied, Refused
+from shared.ports import Call, Reply
+from shared.replies import TRANSIENT, expect
+
+MOST_IN_BATCH = 20
+FAILED_DEPENDENCY = 424
+TIMEOUT = httpx.Timeout(30.0, connect=10.0)
+CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=60.0)
+
+
+class GraphTenant:
+    """One tenant's Graph. `budget`: seconds that a call may spend on retries; `tenant` only names it in errors."""
+
+    def __init__(
+        self, tenant: str, endpoint: str, credential: AsyncTokenCredential, budget: float, clock: Clock
+    ) -> None:
+        self._tenant = tenant
+        self._base = f"{endpoint}/v1.0"
+        self._budget = budget
+        self._clock = clock
+        provider = AzureIdentityAuthenticationProvider(
+            credential, scopes=[f"{endpoint}/.default"], allowed_hosts=[str(urlsplit(endpoint).hostname)]
+        )
+        no_retry = {RetryHandlerOption.get_key(): RetryHandlerOption(max_retries=0, should_retry=False)}
+        self._http = GraphClientFactory.create_with_default_middleware(
+            options={**options, **no_retry}, client=httpx.AsyncClient(timeout=TIMEOUT, limits=CONNECTIONS)
+        )
+        self._adapter = GraphRequestAdapter(provider, client=self._http)
+
+    async def close(self) -> None:
+        await self._http.aclose()
+
+    async def send(self, calls: Sequence[Call], *, in_order: bool = False) -> list[Reply]:
+        if len(calls) == 1:
+            return [await self._single(calls[0])]
+        chunks = [calls[at : at + MOST_IN_BATCH] for at in range(0, len(calls), MOST_IN_BATCH)]
+        if in_order and len(chunks) > 1:
+            raise ValueError(f"at most {MOST_IN_BATCH} calls go out in one order")
+        replies = await asyncio.gather(*(self._batch(chunk, in_order=in_order) for chunk in chunks))
+        return [reply for chunk in replies for reply in chunk]
+
+    async def follow(self, reply: Reply) -> list[Mapping[str, Any]]:
+        body = expect(reply, "a page", f"the permission to read it in tenant {self._tenant}")
+        items = list(body["value"])
+        while (link := body.get("@odata.nextLink")) is not None:
+            body = await self._read(self._below_base(link))
+            items += body["value"]
+        return items
+
+    async def pages(self, path: str) -> AsyncIterator[list[Mapping[str, Any]]]:
+        following: str | None = path
+        while following is not None:
+            body = await self._read(following)
+            yield list(body["value"])
+            link = body.get("@odata.nextLink")
+            following = None if link is None else self._below_base(link)
+
+    async def _read(self, path: str) -> Mapping[str, Any]:
+        reply = await self._single(Call("GET", path))
+        return expect(reply, path.split("?", maxsplit=1)[0], f"the permission to read it in tenant {self._tenant}")
+
+    def _below_base(self, link: str) -> str:
+        """A next link as a path; one that leads elsewhere is not followed, for it would carry the token there."""
+        if not link.startswith(f"{self._base}/"):
+            raise Refused(f"tenant {self._tenant}: a next link leads away from {self._base}")
+        return link.removeprefix(self._base)
+
+    async def _single(self, call: Call) -> Reply:
+        reply = Reply(0)
+
+        async def attempt() -> float | None:
+            nonlocal reply
+            reply = await self._once(call.method, call.path, call.body)
+            return reply.retry_after if reply.status in TRANSIENT else None
+
+        await patiently(attempt, self._budget, self._clock)
+        return reply
+
+    async def _batch(self, calls: Sequence[Call], *, in_order: bool) -> list[Reply]:
+        """One batch, and again for those of it that were throttled, failed in passing, or were not answered."""
+        replies: dict[int, Reply] = {}
+
+        def still_open() -> list[int]:
+            return [at for at in range(len(calls)) if _is_open(replies, at, in_order=in_order)]
+
+        async def attempt() -> float | None:
+            todo = still_open()
+            outer = await self._once("POST", "/$batch", _batch_body(calls, todo, in_order=in_order))
+            replies.update(_batch_replies(outer, todo))
+            return max((replies[at].retry_after for at in still_open()), default=None)
+
+        await patiently(attempt, self._budget, self._clock)
+        return [replies[at] for at in range(len(calls))]
+
+    async def _once(self, method: str, path: str, body: Mapping[str, Any] | None) -> Reply:
+        info = RequestInformation()
+        info.http_method = Method[method]
+        info.url = self._base + path.replace(" ", "%20")
+        info.headers.try_add("Accept", "application/json")
+        if body is not None:
+            info.set_stream_content(json.dumps(body).encode(), "application/json")
+        info.add_request_options([ResponseHandlerOption(response_handler=NativeResponseHandler())])
+        try:
+            response = await self._adapter.send_primitive_async(info, "bytes", {})
+        except ClientAuthenticationError as error:
+            raise Denied(
+                f"tenant {self._tenant}: sign-in was refused ({type(error).__name__})",
+                "the app's consent there and its federated credential",
+            ) from error
+        except (httpx.TransportError, ServiceRequestError, ServiceResponseError):
+            return Reply(0)
+        return _reply(response)
+
+
+def _reply(response: httpx.Response) -> Reply:
+    status = response.status_code
+    body: Any = {}
+    try:
+        body = response.json() if response.content else {}
+    except ValueError:
+        status = 0 if response.is_success else status  # an answer that cannot be read tells nothing
+    return Reply(
+        status,
+        body if isinstance(body, dict) else {},
+        response.headers.get("request-id", ""),
+        _seconds(response.headers.get("retry-after")),
+    )
+
+
+def _batch_body(calls: Sequence[Call], todo: Sequence[int], *, in_order: bool) -> dict[str, Any]:
+    requests: list[dict[str, Any]] = []
+    for at in todo:
+        one: dict[str, Any] = {
+            "id": str(at),
+            "method": calls[at].method,
+            "url": calls[at].path.replace(" ", "%20"),
+        }
+        body = calls[at].body
+        if body is not None:
+            one |= {"headers": {"Content-Type": "application/json"}, "body": body}
+        if in_order and requests:
+            one["dependsOn"] = [requests[-1]["id"]]
+        requests.append(one)
+    return {"requests": requests}
+
+
+def _batch_replies(outer: Reply, todo: Sequence[int]) -> dict[int, Reply]:
+    """The reply to each call; all get the outer one's fate when the batch itself failed, and none is no answer."""
+    if not outer.ok:
+        return dict.fromkeys(todo, outer)
+    answers = {str(answer.get("id")): answer for answer in outer.body.get("responses", [])}
+    return {at: _inner(answers.get(str(at)), outer) for at in todo}
+
+
+def _inner(answer: Mapping[str, Any] | None, outer: Reply) -> Reply:
+    if answer is None:
+        return Reply(0)
+    headers = {name.lower(): str(value) for name, value in (answer.get("headers") or {}).items()}
+    body = answer.get("body")
+    body = body if isinstance(body, dict) else {}
+    error = body.get("error")
+    inner = error.get("innerError") if isinstance(error, dict) else None
+    named = inner.get("request-id") if isinstance(inner, dict) else None
+    request_id = headers.get("request-id") or named or outer.request_id
+    return Reply(int(answer.get("status", 0)), body, str(request_id), _seconds(headers.get("retry-after")))
+
+
+def _is_open(replies: Mapping[int, Reply], at: int, *, in_order: bool) -> bool:
+    """Whether a call is still to be answered: also one that was left out because the one before is still open."""
+    reply = replies.get(at)
+    if reply is None or reply.status in TRANSIENT:
+        return True
+    left_out = in_order and at > 0 and reply.status == FAILED_DEPENDENCY
+    return left_out and _is_open(replies, at - 1, in_order=in_order)
+
+
+def _seconds(header: str | None) -> float:
+    """Retry-After in seconds; Graph writes no dates there, and what is unreadable asks for nothing."""
+    try:
+        return max(0.0, float(header or 0))
+    except ValueError:
+        return 0.0

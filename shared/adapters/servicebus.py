@@ -1,0 +1,69 @@
+"""Sending to Service Bus. Receiving is the Functions host's work."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+from uuid import UUID
+
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.servicebus import ServiceBusMessage
+from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
+from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
+
+from shared.errors import Refused, Transient
+from shared.ports import Message
+from shared.settings import Bus
+
+
+class ServiceBus:
+    """Messages over one namespace; senders stay open between calls."""
+
+    def __init__(self, bus: Bus, credential: AsyncTokenCredential) -> None:
+        if bus.connection_string:
+            self._client = ServiceBusClient.from_connection_string(bus.connection_string)
+        else:
+            self._client = ServiceBusClient(bus.namespace, credential)
+        self._senders: dict[str, ServiceBusSender] = {}
+
+    async def close(self) -> None:
+        for sender in self._senders.values():
+            await sender.close()
+        await self._client.close()
+
+    async def send(self, messages: Sequence[Message]) -> None:
+        """In as few batches as the size limit allows; raises Refused for a message that is too large by itself."""
+        for queue, group in groupby(messages, key=lambda message: message.queue):
+            sender = self._senders.setdefault(queue, self._client.get_queue_sender(queue))
+            try:
+                await _send_all(sender, [_outgoing(message) for message in group])
+            except MessageSizeExceededError as error:
+                raise Refused(f"queue {queue}: a message is too large") from error
+            except ServiceBusError as error:
+                raise Transient(f"queue {queue}: {type(error).__name__}") from error
+
+
+async def _send_all(sender: ServiceBusSender, messages: Sequence[ServiceBusMessage]) -> None:
+    batch = await sender.create_message_batch()
+    for message in messages:
+        try:
+            batch.add_message(message)
+        except MessageSizeExceededError:
+            if len(batch) == 0:
+                raise
+            await sender.send_messages(batch)
+            batch = await sender.create_message_batch()
+            batch.add_message(message)
+    await sender.send_messages(batch)
+
+
+def _outgoing(message: Message) -> ServiceBusMessage:
+    properties: dict[str | bytes, int | float | bytes | bool | str | UUID] = dict(message.properties.items())
+    return ServiceBusMessage(
+        message.body,
+        message_id=message.id,
+        session_id=message.session,
+        content_type="application/cloudevents+json",
+        scheduled_enqueue_time_utc=message.not_before,
+        application_properties=properties,
+    )

@@ -1,0 +1,146 @@
+"""Azure Table storage. A missing table is made when it is first missed, so that a new deployment needs no step."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from typing import Any, TypeVar
+
+from azure.core import MatchConditions
+from azure.core.credentials_async import AsyncTokenCredential
+from azure.core.exceptions import (
+    HttpResponseError,
+    ResourceExistsError,
+    ResourceModifiedError,
+    ResourceNotFoundError,
+    ServiceRequestError,
+    ServiceResponseError,
+)
+from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
+from azure.data.tables.aio import TableClient, TableServiceClient
+
+from shared.errors import Conflict, Transient
+from shared.ports import Row, Value
+
+T = TypeVar("T")
+PAGE = 1000
+
+
+class Tables:
+    """TableStore over one storage account."""
+
+    def __init__(self, endpoint: str, credential: AsyncTokenCredential) -> None:
+        self._service = TableServiceClient(endpoint, credential=credential)
+        self._clients: dict[str, TableClient] = {}
+
+    async def close(self) -> None:
+        await self._service.close()
+
+    async def get(self, table: str, partition: str, key: str) -> Row | None:
+        async def read(client: TableClient) -> Row | None:
+            try:
+                return _row(await client.get_entity(partition, key))
+            except ResourceNotFoundError as error:
+                if _is_missing_table(error):
+                    raise
+                return None
+
+        return await self._on(table, read)
+
+    async def insert(self, table: str, rows: Sequence[Row]) -> None:
+        async def write(client: TableClient) -> None:
+            if len(rows) == 1:
+                await client.create_entity(_entity(rows[0]))
+            elif rows:
+                await client.submit_transaction([("create", _entity(row)) for row in rows])
+
+        await self._on(table, write)
+
+    async def replace(self, table: str, row: Row) -> None:
+        async def write(client: TableClient) -> None:
+            await client.update_entity(
+                _entity(row),
+                mode=UpdateMode.REPLACE,
+                etag=row.version,
+                match_condition=MatchConditions.IfNotModified,
+            )
+
+        await self._on(table, write)
+
+    async def query(self, table: str, partition: str, where: Mapping[str, Value] | None = None) -> AsyncIterator[Row]:
+        more: str | None = None
+        while True:
+            rows, more = await self.page(table, partition, where or {}, PAGE, more)
+            for row in rows:
+                yield row
+            if more is None:
+                return
+
+    async def page(
+        self, table: str, partition: str, where: Mapping[str, Value], size: int, continuation: str | None
+    ) -> tuple[list[Row], str | None]:
+        names = {f"p{position}": name for position, name in enumerate(where)}
+        text = " and ".join(["PartitionKey eq @partition", *(f"{name} eq @{alias}" for alias, name in names.items())])
+        values = {"partition": partition, **{alias: where[name] for alias, name in names.items()}}
+
+        async def read(client: TableClient) -> tuple[list[Row], str | None]:
+            query = client.query_entities(text, parameters=values, results_per_page=size)
+            pages = query.by_page(_resume(continuation))
+            rows = [_row(entity) async for entity in await anext(pages)]
+            return rows, _continuation(pages)
+
+        return await self._on(table, read)
+
+    async def _on(self, table: str, work: Callable[[TableClient], Awaitable[T]]) -> T:
+        client = self._clients.setdefault(table, self._service.get_table_client(table))
+        try:
+            try:
+                return await work(client)
+            except ResourceNotFoundError as error:
+                if not _is_missing_table(error):
+                    raise
+                await self._service.create_table_if_not_exists(table)
+                return await work(client)
+        except (ServiceRequestError, ServiceResponseError) as error:
+            raise Transient(f"table {table}: {type(error).__name__}") from error
+        except HttpResponseError as error:
+            raise _named(table, error) from error
+
+
+def _named(table: str, error: HttpResponseError) -> Exception:
+    """What the failure means for the caller; the SDK has already repeated what is worth repeating."""
+    if isinstance(error, ResourceExistsError | ResourceModifiedError) or error.status_code in (409, 412):
+        return Conflict(f"table {table}: another writer was first")
+    if isinstance(error, ResourceNotFoundError):
+        return Conflict(f"table {table}: the row is gone")
+    if error.status_code in (408, 429, 500, 503, 504):
+        return Transient(f"table {table}: {error.status_code}")
+    return error
+
+
+def _is_missing_table(error: HttpResponseError) -> bool:
+    code = getattr(error, "error_code", None)
+    return code == "TableNotFound" or (isinstance(error, TableTransactionError) and "TableNotFound" in str(error))
+
+
+def _entity(row: Row) -> dict[str, Any]:
+    return {"PartitionKey": row.partition, "RowKey": row.key, **row.values}
+
+
+def _row(entity: TableEntity) -> Row:
+    values = {name: value for name, value in entity.items() if name not in ("PartitionKey", "RowKey")}
+    return Row(entity["PartitionKey"], entity["RowKey"], values, str(entity.metadata["etag"]))
+
+
+def _resume(continuation: str | None) -> Any:
+    """The SDK says that it takes a text, and takes and gives a mapping of the two keys."""
+    if continuation is None:
+        return None
+    partition, _, key = continuation.partition("\n")
+    return {"PartitionKey": partition, "RowKey": key}
+
+
+def _continuation(pages: Any) -> str | None:
+    token = pages.continuation_token
+    if not token:
+        return None
+    return f"{token['PartitionKey']}\n{token.get('RowKey') or ''}"
