@@ -69,7 +69,7 @@ class Keys(Protocol):
 
 @dataclass(frozen=True)
 class Door:
-    """Checks tokens for the API `audience`; `tenants` gives each issuer's tenant id, `login` the endpoint of issuers."""
+    """Checks tokens for the API `audience`. `tenants`: tenant ids of the issuers, `login`: the endpoint they share."""
 
     login: str
     audience: str

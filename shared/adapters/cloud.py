@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import cached_property
 
+import jwt
+from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError, ServiceResponseError
 from azure.identity import ManagedIdentityCredential as BlockingManagedIdentityCredential
 from azure.identity.aio import ClientAssertionCredential, ManagedIdentityCredential
 
@@ -12,6 +14,7 @@ from shared.adapters.keys import SigningKeys
 from shared.adapters.servicebus import ServiceBus
 from shared.adapters.tables import Tables
 from shared.clock import Clock
+from shared.errors import Denied, Transient
 from shared.settings import Settings
 
 
@@ -72,6 +75,22 @@ class Cloud:
             credential = self.credential(tenant)
             self._graphs[tenant] = GraphTenant(tenant, endpoint, credential, self._budget, self._clock)
         return self._graphs[tenant]
+
+    async def granted(self, tenant: str) -> tuple[str, frozenset[str]]:
+        """The app's object id in a tenant and the Graph application permissions consented to there.
+
+        Read from a fresh token, which names them; nothing is decided from it but what `doctor` shows. Raises Denied
+        when the tenant refuses the sign-in, Transient when it cannot be asked.
+        """
+        credential = self.credential(tenant)
+        try:
+            token = await credential.get_token(f"{self._settings.graph_endpoint}/.default")
+        except ClientAuthenticationError as error:
+            raise Denied(f"tenant {tenant}: sign-in was refused", "the app's consent there") from error
+        except (ServiceRequestError, ServiceResponseError) as error:
+            raise Transient(f"tenant {tenant}: {type(error).__name__}") from error
+        claims = jwt.decode(token.token, options={"verify_signature": False})
+        return str(claims["oid"]), frozenset(claims.get("roles", ()))
 
     async def close(self) -> None:
         """Close whatever was opened."""

@@ -1,0 +1,156 @@
+"""`python -m jml`: what an operator does from a shell. Exit codes: 0 good, 1 something is wrong, 2 cannot be run."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jml.evidence import problems
+from jml.policy import Policy
+from shared.errors import Denied, InvalidConfiguration, Refused, Transient
+
+if TYPE_CHECKING:
+    from jml.services import Services
+    from shared.adapters.cloud import Cloud
+
+Work = Callable[["Services", "Cloud"], Awaitable[int]]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        code: int = options.run(options)
+    except InvalidConfiguration as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (Denied, Refused, Transient) as error:
+        print(f"jml: {error}", file=sys.stderr)
+        return 2
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m jml", description="Operate the lifecycle of MSSP accounts.")
+    parser.add_argument("--env", type=Path, help="a file of NAME=value lines to take the settings from")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    link = commands.add_parser("link", help="which account belongs to whom").add_subparsers(required=True)
+    adopt = link.add_parser("import", help="adopt accounts from a CSV or JSON file of person and account")
+    adopt.add_argument("file", type=Path)
+    adopt.add_argument("--apply", action="store_true", help="act; without it the plan is shown")
+    adopt.set_defaults(run=lambda options: _connected(options, lambda s, _: _import(s, options)))
+    listing = link.add_parser("list", help="show all links")
+    listing.set_defaults(run=lambda options: _connected(options, lambda s, _: _list(s)))
+
+    doctor = commands.add_parser("doctor", help="what is missing before this can work")
+    doctor.set_defaults(run=lambda options: _connected(options, _doctor))
+
+    verify = commands.add_parser("verify-evidence", help="check evidence files: chain and summary")
+    verify.add_argument("file", type=Path, nargs="+")
+    verify.set_defaults(run=_verify)
+
+    schema = commands.add_parser("policy-schema", help="print the JSON Schema of the policy file")
+    schema.set_defaults(run=_schema)
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> Mapping[str, str]:
+    """The environment, over which the lines of `--env` go; SDKs read the process's own, so it is set there."""
+    if options.env is not None:
+        try:
+            lines = options.env.read_text(encoding="utf-8").splitlines()
+        except OSError as error:
+            raise InvalidConfiguration(f"settings {options.env}", [str(error)]) from error
+        pairs = (line.partition("=") for line in lines if line.strip() and not line.startswith("#"))
+        os.environ.update({name.strip(): value.strip() for name, _, value in pairs})
+    return os.environ
+
+
+def _connected(options: argparse.Namespace, work: Work) -> int:
+    from jml.wiring import configuration, connect
+
+    settings, policy = configuration(_settings(options))
+
+    async def run() -> int:
+        services, cloud = connect(settings, policy)
+        try:
+            return await work(services, cloud)
+        finally:
+            await cloud.close()
+
+    return asyncio.run(run())
+
+
+async def _import(services: Services, options: argparse.Namespace) -> int:
+    from jml.linking import Action, apply_links, plan_links, read_links
+
+    planned = await plan_links(services, read_links(options.file))
+    if options.apply:
+        planned = await apply_links(services, planned)
+    rows = [
+        (str(p.wanted.line), p.action.value, p.wanted.person, p.account or p.wanted.account, p.reason) for p in planned
+    ]
+    _table(("line", "action", "person", "account", "reason"), rows)
+    conflicts = sum(one.action is Action.CONFLICT for one in planned)
+    to_do = sum(one.action is Action.LINK for one in planned)
+    if to_do:
+        print(f"\n{to_do} to link: run again with --apply to act.")
+    return 1 if conflicts else 0
+
+
+async def _list(services: Services) -> int:
+    from jml.state import People
+
+    links = [link async for link in People(services.store).all() if link.accounts]
+    _table(("person", "account"), [(link.person, account) for link in links for account in sorted(link.accounts)])
+    return 0
+
+
+async def _doctor(services: Services, cloud: Cloud) -> int:
+    from jml.doctor import examine
+
+    checks = await examine(services, cloud.granted)
+    marks = {True: "ok", False: "MISSING", None: "note"}
+    _table(("", "subject", "detail"), [(marks[check.ok], check.subject, check.detail) for check in checks])
+    missing = sum(check.ok is False for check in checks)
+    print(f"\n{missing} missing." if missing else "\nNothing is missing.")
+    return 1 if missing else 0
+
+
+def _verify(options: argparse.Namespace) -> int:
+    bad = 0
+    for path in options.file:
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InvalidConfiguration(f"evidence {path}", [str(error)]) from error
+        found = problems(document) if isinstance(document, dict) else ["an evidence document was expected"]
+        bad += bool(found)
+        if found:
+            print(f"{path}: NOT what the run wrote")
+            print("\n".join(f"  - {one}" for one in found))
+        else:
+            chain = document["chain"]
+            print(f"{path}: {chain['rows']} rows, unbroken, {chain['anchor']}; outcome {document['outcome']}")
+    return 1 if bad else 0
+
+
+def _schema(_: argparse.Namespace) -> int:
+    print(json.dumps(Policy.model_json_schema(), indent=2))
+    return 0
+
+
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(row[at]) for row in (header, *rows)) for at in range(len(header))]
+    for row in (header, *rows):
+        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
