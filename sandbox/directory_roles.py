@@ -1,6 +1,6 @@
 """Built-in Entra roles by name, with the template ids that Microsoft gives them in every tenant.
 
-Source: Microsoft Entra built-in roles (learn.microsoft.com/entra/identity/role-based-access-control/permissions-reference).
+Source: learn.microsoft.com/entra/identity/role-based-access-control/permissions-reference.
 """
 
 from __future__ import annotations

@@ -37,10 +37,10 @@ class Strict(BaseModel):
 
 
 class Settings(Strict):
-    consistency_ms: int = Field(0, ge=0, description="A write shows on reads only after this long")
-    delivery_ms: int = Field(0, ge=0, description="From a package request's submission to its delivery")
-    throttle_scale: float = Field(1.0, gt=0, description="Share of the documented quotas that the tenants get")
-    page_size: int = Field(100, ge=1, le=999, description="Objects a page where the request names no $top")
+    consistency_ms: int = Field(default=0, ge=0, description="A write shows on reads only after this long")
+    delivery_ms: int = Field(default=0, ge=0, description="From a package request's submission to its delivery")
+    throttle_scale: float = Field(default=1.0, gt=0, description="Share of the documented quotas that the tenants get")
+    page_size: int = Field(default=100, ge=1, le=999, description="Objects a page where the request names no $top")
 
 
 class Named(BaseModel):
@@ -87,8 +87,8 @@ class RoleAssignment(Strict):
 
 
 class RoleActivation(RoleAssignment):
-    started_minutes_ago: int = Field(60, ge=0)
-    lasts_minutes: int = Field(480, ge=1)
+    started_minutes_ago: int = Field(default=60, ge=0)
+    lasts_minutes: int = Field(default=480, ge=1)
 
 
 class GroupEligibility(Strict):
@@ -98,8 +98,8 @@ class GroupEligibility(Strict):
 
 
 class GroupActivation(GroupEligibility):
-    started_minutes_ago: int = Field(60, ge=0)
-    lasts_minutes: int = Field(480, ge=1)
+    started_minutes_ago: int = Field(default=60, ge=0)
+    lasts_minutes: int = Field(default=480, ge=1)
 
 
 class AccessPackage(Named):

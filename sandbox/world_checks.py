@@ -3,33 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 from sandbox.directory_roles import ROLE_TEMPLATES
 from sandbox.errors import GraphRefusal
 from sandbox.graph.bodies import check_body
 from sandbox.graph.schema import entity_type
-from sandbox.world import Application, Named, Tenant, World
-
-METHOD_TYPES = {
-    "email": "emailAuthenticationMethod",
-    "fido2": "fido2AuthenticationMethod",
-    "authenticator": "microsoftAuthenticatorAuthenticationMethod",
-    "phone": "phoneAuthenticationMethod",
-    "oath": "softwareOathAuthenticationMethod",
-    "pass": "temporaryAccessPassAuthenticationMethod",
-    "hello": "windowsHelloForBusinessAuthenticationMethod",
-}
-"""The sandbox's words for kinds of authentication methods, with Microsoft's types."""
-
-_NAMED_TYPES = {
-    "groups": "group",
-    "devices": "device",
-    "service_principals": "servicePrincipal",
-    "administrative_units": "administrativeUnit",
-    "access_packages": "accessPackage",
-}
+from sandbox.world import Named, Tenant, World
+from sandbox.world_names import METHOD_TYPES, NAMED_TYPES, Names, application_tenants, names_of
 
 # Where a tenant's lists name other objects: list, field, kinds of object that may be named.
 _PRINCIPALS = ("users", "groups", "service_principals")
@@ -56,50 +38,6 @@ _REFERENCES: tuple[tuple[str, str, tuple[str, ...]], ...] = (
     ("oauth2_grants", "resource", ("service_principals",)),
 )
 _ROLE_LISTS = ("role_assignments", "role_eligibilities", "role_activations")
-
-
-class Names:
-    """A tenant's objects by whatever a file may call them."""
-
-    def __init__(self, tenant: Tenant, applications: dict[str, str]) -> None:
-        self._ids: dict[str, dict[str, list[str]]] = {"users": {}, "applications": {}}
-        for user in tenant.users:
-            upn = str(user.get("userPrincipalName", ""))
-            self._add("users", user["id"], (user["id"], user.get("displayName"), upn, upn.split("@", 1)[0]))
-        for kind in _NAMED_TYPES:
-            self._ids[kind] = {}
-            for item in getattr(tenant, kind):
-                self._add(kind, item.id, (item.id, item.displayName))
-        for name, object_id in applications.items():
-            self._add("service_principals", object_id, (name, object_id))
-
-    def find(self, kinds: Iterable[str], name: str) -> list[str]:
-        """Ids of the objects of these kinds that bear the name."""
-        folded = name.casefold()
-        return list(dict.fromkeys(one for kind in kinds for one in self._ids[kind].get(folded, ())))
-
-    def id(self, name: str, *kinds: str) -> str:
-        """The one object of that name, in a world that has been checked."""
-        return self.find(kinds, name)[0]
-
-    def _add(self, kind: str, object_id: str, names: Iterable[Any]) -> None:
-        for name in {str(name).casefold() for name in names if name}:
-            self._ids[kind].setdefault(name, []).append(object_id)
-
-
-def names_of(world: World, tenant_name: str) -> Names:
-    """The names of a tenant, with those of the applications that have a service principal there."""
-    applications = {
-        name: application.object_id(tenant_name)
-        for name, application in world.applications.items()
-        if tenant_name in application_tenants(application)
-    }
-    return Names(world.tenants[tenant_name], applications)
-
-
-def application_tenants(application: Application) -> set[str]:
-    """Tenants in which an application has a service principal."""
-    return {application.home_tenant, *application.grants, *application.directory_roles}
 
 
 def mistakes_in(world: World) -> list[str]:
@@ -144,7 +82,7 @@ def _people(tenant: Tenant) -> Iterator[str]:
 
 
 def _objects(tenant: Tenant) -> Iterator[str]:
-    for section, type_name in _NAMED_TYPES.items():
+    for section, type_name in NAMED_TYPES.items():
         items: list[Named] = getattr(tenant, section)
         for at, item in enumerate(items):
             yield from _refusals(f"{section}.{at}", item.graph(), entity_type(type_name))
@@ -181,24 +119,37 @@ def _unresolved(path: str, names: Names, kinds: tuple[str, ...], name: str) -> I
 
 
 def _others(tenant: Tenant, names: Names) -> Iterator[str]:
-    for section in _ROLE_LISTS:
-        for at, item in enumerate(getattr(tenant, section)):
-            if item.role not in ROLE_TEMPLATES:
-                yield f"{section}.{at}.role: '{item.role}' is no Entra role known here"
-    for at, unit in enumerate(tenant.administrative_units):
-        for role in unit.scoped_roles:
-            if role.role not in ROLE_TEMPLATES:
-                yield f"administrative_units.{at}.scoped_roles: '{role.role}' is no Entra role known here"
-    pim = {group.id for group in tenant.groups if group.pim}
-    for section in ("group_eligibilities", "group_activations"):
-        for at, item in enumerate(getattr(tenant, section)):
-            found = names.find(("groups",), item.group)
-            if len(found) == 1 and found[0] not in pim:
-                yield f"{section}.{at}.group: '{item.group}' is not onboarded to PIM (pim: true)"
+    yield from _roles(tenant)
+    yield from _onboarding(tenant, names)
     for who, methods in tenant.authentication_methods.items():
         yield from _unresolved("authentication_methods", names, ("users",), who)
         for at, method in enumerate(methods):
             yield from _method(f"authentication_methods.{who}.{at}", method)
+
+
+def _roles(tenant: Tenant) -> Iterator[str]:
+    named = [
+        (f"{section}.{at}.role", item.role)
+        for section in _ROLE_LISTS
+        for at, item in enumerate(getattr(tenant, section))
+    ]
+    named += [
+        (f"administrative_units.{at}.scoped_roles", scoped.role)
+        for at, unit in enumerate(tenant.administrative_units)
+        for scoped in unit.scoped_roles
+    ]
+    for path, role in named:
+        if role not in ROLE_TEMPLATES:
+            yield f"{path}: '{role}' is no Entra role known here"
+
+
+def _onboarding(tenant: Tenant, names: Names) -> Iterator[str]:
+    onboarded = {group.id for group in tenant.groups if group.pim}
+    for section in ("group_eligibilities", "group_activations"):
+        for at, item in enumerate(getattr(tenant, section)):
+            found = names.find(("groups",), item.group)
+            if len(found) == 1 and found[0] not in onboarded:
+                yield f"{section}.{at}.group: '{item.group}' is not onboarded to PIM (pim: true)"
 
 
 def _method(path: str, method: dict[str, Any]) -> Iterator[str]:

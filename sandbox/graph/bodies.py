@@ -19,7 +19,7 @@ def check_body(body: Any, kind: EntityType, *, writable: bool = True) -> None:
     if not isinstance(body, dict):
         raise refuse("body-json")
     for name, value in body.items():
-        if name == "@odata.type" or name.split("@", 1)[0] in kind.properties and "@odata." in name[1:]:
+        if name == "@odata.type" or _is_annotation(name, kind):
             continue
         prop = kind.properties.get(name)
         if prop is None:
@@ -27,6 +27,12 @@ def check_body(body: Any, kind: EntityType, *, writable: bool = True) -> None:
         if writable and prop.read_only and value is not None:
             raise refuse("property-read-only", name=name)
         _check_value(prop, value, kind.name)
+
+
+def _is_annotation(name: str, kind: EntityType) -> bool:
+    """`property@odata.…` says something of a property."""
+    head, mark, _ = name.partition("@odata.")
+    return bool(mark) and head in kind.properties
 
 
 def _check_value(prop: Property, value: Any, entity: str) -> None:

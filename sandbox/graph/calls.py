@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 
 from sandbox.graph.directory import Directory
 from sandbox.graph.query import Query
+from sandbox.graph.replies import View
 from sandbox.graph.store import Row
 
 
@@ -52,6 +53,11 @@ class Call:
     body: Row
     entity: str
     delivery_s: float = 0.0
+
+    @property
+    def view(self) -> View:
+        """The directory as the caller sees it."""
+        return View(self.directory, self.caller.permissions)
 
     def row(self, table: str, param: str) -> Row | None:
         """The row that a path segment names, as last written."""

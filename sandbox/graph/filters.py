@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 from sandbox.graph.refusals import refuse
 
@@ -79,7 +79,7 @@ class _Parser:
             position = match.end()
         return found
 
-    def _fail(self) -> None:
+    def _fail(self) -> NoReturn:
         raise refuse("filter-syntax", position=self.at, filter=self.text)
 
     def _peek(self) -> str:
@@ -96,12 +96,14 @@ class _Parser:
             self._fail()
 
     def _joined(self, word: str) -> Node:
-        part = (lambda: self._joined("and")) if word == "or" else self._negated
-        parts = [part()]
+        parts = [self._part(word)]
         while self._peek().lower() == word:
             self.at += 1
-            parts.append(part())
+            parts.append(self._part(word))
         return parts[0] if len(parts) == 1 else Join(word, tuple(parts))
+
+    def _part(self, word: str) -> Node:
+        return self._joined("and") if word == "or" else self._negated()
 
     def _negated(self) -> Node:
         if self._peek().lower() == "not":
@@ -221,7 +223,8 @@ def compiled(node: Node, hidden: frozenset[str] = frozenset()) -> Test:
 def _comparison(node: Compare, hidden: frozenset[str]) -> Test:
     head, *rest = node.path
     if head in hidden:
-        return lambda row: _holds(node.operator, None, node.literals)
+        constant = _holds(node.operator, None, node.literals)
+        return lambda _: constant
     if node.operator == "eq" and not rest and node.literals[0].kind == "string":
         wanted = str(node.literals[0].value).casefold()
         return lambda row: _folded_equals(row.get(head), wanted)

@@ -10,7 +10,7 @@ from sandbox.graph import filters
 from sandbox.graph.calls import Answer, Call, Operation
 from sandbox.graph.permissions import hidden_properties
 from sandbox.graph.refusals import refuse
-from sandbox.graph.replies import shown, type_of
+from sandbox.graph.replies import type_of
 from sandbox.graph.store import Row
 
 Rows: TypeAlias = Callable[[Call], Iterable[Row]]
@@ -153,7 +153,7 @@ def _matching(call: Call, rows: Rows) -> list[Row]:
 
 
 def _shown(call: Call, row: Row) -> Row:
-    return shown(call.directory, row, call.entity, call.caller.permissions, call.query.select, call.query.expand)
+    return call.view.shown(row, call.entity, call.query.select, call.query.expand)
 
 
 def _context(call: Call) -> str:

@@ -7,7 +7,6 @@ import uuid
 from sandbox.graph.calls import Answer, Call
 from sandbox.graph.directory import Directory, text_of
 from sandbox.graph.refusals import refuse
-from sandbox.graph.replies import shown
 from sandbox.graph.store import Row
 
 TYPES = ("adminAdd", "adminRemove")
@@ -26,12 +25,12 @@ def subject(directory: Directory, object_id: str) -> Row:
     }
 
 
-def assign(directory: Directory, target: str, package: Row, policy: Row, state: str, key: str = "") -> Row:
-    """An assignment to a package; once delivered, its groups have the target as a member."""
-    row = {
-        "id": key or str(uuid.uuid4()),
-        "state": state,
-        "status": state[:1].upper() + state[1:],
+def assignment(directory: Directory, target: str, package: Row, policy: Row) -> Row:
+    """A new assignment to a package, on its way to its subject."""
+    return {
+        "id": str(uuid.uuid4()),
+        "state": "delivering",
+        "status": "Delivering",
         "expiredDateTime": None,
         "schedule": {"startDateTime": text_of(directory.now()), "recurrence": None, "expiration": None},
         "target": subject(directory, target),
@@ -39,11 +38,14 @@ def assign(directory: Directory, target: str, package: Row, policy: Row, state: 
         "assignmentPolicy": policy,
         "_target": target,
     }
-    directory["accessPackageAssignments"].put(row["id"], row)
-    if state == "delivered":
-        for group in package["_groups"]:
-            directory.link("members", group, target, via=row["id"])
-    return row
+
+
+def deliver(directory: Directory, row: Row) -> None:
+    """The assignment is in force, and the package's groups have its subject as a member."""
+    delivered = {**row, "state": "delivered", "status": "Delivered"}
+    directory["accessPackageAssignments"].put(row["id"], delivered)
+    for group in row["accessPackage"]["_groups"]:
+        directory.link("members", group, row["_target"], via=row["id"])
 
 
 def end(directory: Directory, key: str) -> None:
@@ -64,7 +66,7 @@ def request(call: Call) -> Answer:
         raise refuse("property-value", name="requestType", entity="accessPackageAssignmentRequest")
     removes = call.body["requestType"] == "adminRemove"
     asked = call.body.get("assignment") or {}
-    assignment = _existing(call, asked) if removes else _added(call, asked)
+    held = _existing(call, asked) if removes else _added(call, asked)
     row = {
         "id": str(uuid.uuid4()),
         "requestType": call.body["requestType"],
@@ -73,14 +75,14 @@ def request(call: Call) -> Answer:
         "status": "Accepted",
         "createdDateTime": text_of(call.directory.now()),
         "completedDateTime": None,
-        "assignment": assignment,
-        "accessPackage": assignment["accessPackage"],
-        "requestor": assignment["target"],
-        "_assignment": assignment["id"],
+        "assignment": held,
+        "accessPackage": held["accessPackage"],
+        "requestor": held["target"],
+        "_assignment": held["id"],
     }
     call.directory["accessPackageAssignmentRequests"].put(row["id"], row)
     _deliver_later(call, row, removes=removes)
-    return Answer(201, shown(call.directory, row, call.entity, call.caller.permissions))
+    return Answer(201, call.view.shown(row, call.entity))
 
 
 def _existing(call: Call, asked: Row) -> Row:
@@ -96,22 +98,23 @@ def _added(call: Call, asked: Row) -> Row:
             raise refuse("no-such-resource", id=asked.get(name))
     if call.directory["users"].get(target) is None:
         raise refuse("no-such-resource", id=target)
-    return assign(call.directory, target, package or {}, policy or {}, "delivering")
+    row = assignment(call.directory, target, package or {}, policy or {})
+    call.directory["accessPackageAssignments"].put(row["id"], row)
+    return row
 
 
 def _deliver_later(call: Call, row: Row, *, removes: bool) -> None:
     directory, now = call.directory, call.directory.now()
     directory.later(now + call.delivery_s / 2, lambda: _advance(directory, row["id"], "delivering"))
 
-    def deliver() -> None:
+    def finish() -> None:
         _advance(directory, row["id"], "delivered")
         if removes:
             end(directory, row["_assignment"])
         else:
-            held = row["assignment"]
-            assign(directory, held["_target"], held["accessPackage"], held["assignmentPolicy"], "delivered", held["id"])
+            deliver(directory, row["assignment"])
 
-    directory.later(now + call.delivery_s, deliver)
+    directory.later(now + call.delivery_s, finish)
 
 
 def _advance(directory: Directory, key: str, state: str) -> None:

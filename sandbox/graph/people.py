@@ -12,7 +12,6 @@ from sandbox.graph.calls import Answer, Call
 from sandbox.graph.directory import Directory, text_of
 from sandbox.graph.operations import seen_user, user
 from sandbox.graph.refusals import refuse
-from sandbox.graph.replies import shown
 from sandbox.graph.schema import entity_type
 from sandbox.graph.store import Row
 
@@ -47,7 +46,7 @@ def create_user(call: Call) -> Answer:
     }
     write_user(call.directory, row, call.body)
     created = call.directory["users"].rows[row["id"]]
-    return Answer(201, shown(call.directory, created, "user", call.caller.permissions))
+    return Answer(201, call.view.shown(created, "user"))
 
 
 def update_user(call: Call) -> Answer:
@@ -97,7 +96,7 @@ def restore_user(call: Call) -> Answer:
     restored = with_user_keys({**row, "userPrincipalName": name, "deletedDateTime": None})
     call.directory["deletedUsers"].remove(row["id"])
     call.directory["users"].put(row["id"], restored)
-    return Answer(200, shown(call.directory, restored, "directoryObject", call.caller.permissions))
+    return Answer(200, call.view.shown(restored, "directoryObject"))
 
 
 def purge_user(call: Call) -> Answer:
@@ -188,7 +187,7 @@ def create_pass(call: Call) -> Answer:
         "methodUsabilityReason": "EnabledByPolicy",
     }
     methods.put(f"{row['id']} {made['id']}", made)
-    reply = shown(call.directory, made, call.entity, call.caller.permissions)
+    reply = call.view.shown(made, call.entity)
     return Answer(201, {**reply, "temporaryAccessPass": uuid.uuid4().hex[:8]})
 
 
@@ -237,5 +236,5 @@ def get_by_ids(call: Call) -> Answer:
     kinds = {f"#microsoft.graph.{kind}" for kind in call.body.get("types") or ()}
     found = (call.directory.seen_object(key) for key in dict.fromkeys(call.body.get("ids") or ()))
     rows = (row for row in found if row is not None and (not kinds or row["@odata.type"] in kinds))
-    value = [shown(call.directory, row, "directoryObject", call.caller.permissions, call.query.select) for row in rows]
+    value = [call.view.shown(row, "directoryObject", call.query.select) for row in rows]
     return Answer(200, {"@odata.context": f"{call.asked.origin}/v1.0/$metadata#directoryObjects", "value": value})

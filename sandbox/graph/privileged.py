@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from sandbox.graph.calls import Answer, Call
 from sandbox.graph.directory import Directory, text_of
+from sandbox.graph.filters import instant
 from sandbox.graph.operations import Rows, table
 from sandbox.graph.refusals import refuse
 from sandbox.graph.refusals_governance import schedule_for
-from sandbox.graph.replies import shown
 from sandbox.graph.store import Row
 
 SEATS = {"member": "members", "owner": "owners"}
@@ -25,52 +26,51 @@ _REQUIRED = {
 }
 
 
-def _expiration(start: float, end: float | None) -> Row:
-    if end is None:
-        return {"startDateTime": text_of(start), "recurrence": None, "expiration": _never()}
-    expiration = {"type": "afterDateTime", "endDateTime": text_of(end), "duration": None}
-    return {"startDateTime": text_of(start), "recurrence": None, "expiration": expiration}
+@dataclass(frozen=True)
+class Term:
+    """From when, and until when if it ends by itself, in seconds since 1970."""
+
+    start: float
+    end: float | None = None
+
+    def info(self) -> Row:
+        """The term as a schedule says it."""
+        ends = {"type": "noExpiration", "endDateTime": None, "duration": None}
+        if self.end is not None:
+            ends |= {"type": "afterDateTime", "endDateTime": text_of(self.end)}
+        return {"startDateTime": text_of(self.start), "recurrence": None, "expiration": ends}
 
 
-def _never() -> Row:
-    return {"type": "noExpiration", "endDateTime": None, "duration": None}
-
-
-def _schedule(key: str, principal: str, start: float, end: float | None) -> Row:
+def _schedule(key: str, principal: str, term: Term) -> Row:
     return {
         "id": key,
         "principalId": principal,
-        "createdDateTime": text_of(start),
+        "createdDateTime": text_of(term.start),
         "modifiedDateTime": None,
         "createdUsing": key,
         "status": "Provisioned",
-        "scheduleInfo": _expiration(start, end),
+        "scheduleInfo": term.info(),
     }
 
 
 # -- roles --------------------------------------------------------------------------------------------------------
 
 
-def make_role_eligible(directory: Directory, principal: str, role: str, scope: str, start: float) -> None:
+def make_role_eligible(directory: Directory, principal: str, role: str, scope: str, term: Term) -> None:
     key = str(uuid.uuid4())
-    row = _schedule(key, principal, start, None)
-    directory["roleEligibilitySchedules"].put(
-        key, {**row, "roleDefinitionId": role, "directoryScopeId": scope, "memberType": "Direct"}
-    )
+    scoped = {"roleDefinitionId": role, "directoryScopeId": scope, "memberType": "Direct"}
+    directory["roleEligibilitySchedules"].put(key, {**_schedule(key, principal, term), **scoped})
 
 
-def assign_role(
-    directory: Directory, principal: str, role: str, scope: str, start: float, end: float | None = None
-) -> None:
+def assign_role(directory: Directory, principal: str, role: str, scope: str, term: Term) -> None:
     """An active role: the assignment and its schedule, `Activated` where it ends by itself."""
     key = uuid.uuid4().hex
     scoped = {"roleDefinitionId": role, "directoryScopeId": scope}
+    kind = {"assignmentType": "Assigned" if term.end is None else "Activated", "memberType": "Direct"}
     directory["roleAssignments"].put(key, {"id": key, "principalId": principal, **scoped})
-    row = _schedule(key, principal, start, end)
-    kind = "Assigned" if end is None else "Activated"
-    directory["roleAssignmentSchedules"].put(key, {**row, **scoped, "assignmentType": kind, "memberType": "Direct"})
-    if end is not None:
-        directory.later(end, lambda: end_role(directory, key))
+    directory["roleAssignmentSchedules"].put(key, {**_schedule(key, principal, term), **scoped, **kind})
+    if term.end is not None:
+        directory.later(term.end, lambda: end_role(directory, key))
 
 
 def end_role(directory: Directory, key: str) -> None:
@@ -89,35 +89,33 @@ def delete_role_assignment(call: Call) -> Answer:
 # -- groups -------------------------------------------------------------------------------------------------------
 
 
-def make_group_eligible(directory: Directory, principal: str, group: str, access: str, start: float) -> None:
+def make_group_eligible(directory: Directory, principal: str, group: str, access: str, term: Term) -> None:
     key = f"{group}_{access}_{uuid.uuid4()}"
-    row = _schedule(key, principal, start, None)
-    directory["groupEligibilitySchedules"].put(
-        key, {**row, "groupId": group, "accessId": access, "memberType": "direct"}
-    )
+    seat = {"groupId": group, "accessId": access, "memberType": "direct"}
+    directory["groupEligibilitySchedules"].put(key, {**_schedule(key, principal, term), **seat})
 
 
-def activate_group(
-    directory: Directory, principal: str, group: str, access: str, start: float, end: float | None = None
-) -> None:
+def activate_group(directory: Directory, principal: str, group: str, access: str, term: Term) -> None:
     """An active assignment: a seat in the group while it lasts."""
     key = f"{group}_{access}_{uuid.uuid4()}"
-    row = {**_schedule(key, principal, start, end), "groupId": group, "accessId": access, "memberType": "direct"}
-    kind = "assigned" if end is None else "activated"
-    directory["groupAssignmentSchedules"].put(key, {**row, "assignmentType": kind})
+    seat = {"groupId": group, "accessId": access, "memberType": "direct"}
+    kind = {"assignmentType": "assigned" if term.end is None else "activated"}
+    directory["groupAssignmentSchedules"].put(key, {**_schedule(key, principal, term), **seat, **kind})
     directory.link(SEATS[access], group, principal, via=key)
-    if end is not None:
-        directory.later(end, lambda: end_group(directory, key))
+    if term.end is not None:
+        directory.later(term.end, lambda: end_group(directory, key))
 
 
 def end_group(directory: Directory, key: str) -> None:
     """The assignment ends, and the seat that it gave."""
     row = directory["groupAssignmentSchedules"].get(key)
-    if row is not None:
-        directory["groupAssignmentSchedules"].remove(key)
-        link = directory.linked(SEATS[row["accessId"]], row["groupId"], row["principalId"])
-        if link is not None and link["_via"] == key:
-            directory.unlink(SEATS[row["accessId"]], row["groupId"], row["principalId"])
+    if row is None:
+        return
+    directory["groupAssignmentSchedules"].remove(key)
+    relation = SEATS[row["accessId"]]
+    link = directory.linked(relation, row["groupId"], row["principalId"])
+    if link is not None and link["_via"] == key:
+        directory.unlink(relation, row["groupId"], row["principalId"])
 
 
 # -- instances ----------------------------------------------------------------------------------------------------
@@ -167,7 +165,7 @@ def request(subject: str, kind: str) -> Any:
             _assign(call, subject, kind)
         row = _request_row(call, "Revoked" if removes else "Provisioned", schedule)
         call.directory[requests].put(row["id"], row)
-        return Answer(201, shown(call.directory, row, call.entity, call.caller.permissions))
+        return Answer(201, call.view.shown(row, call.entity))
 
     return run
 
@@ -197,11 +195,17 @@ def _request_row(call: Call, status: str, schedule: Row | None) -> Row:
 
 
 def _assign(call: Call, subject: str, kind: str) -> None:
-    body, now = call.body, call.directory.now()
+    body = call.body
     if call.directory.object(body["principalId"]) is None:
         raise refuse("no-such-resource", id=body["principalId"])
     where = ("groupId", "accessId") if subject == "group" else ("roleDefinitionId", "directoryScopeId")
-    _ASSIGN[subject, kind](call.directory, body["principalId"], body[where[0]], body[where[1]], now)
+    _ASSIGN[subject, kind](call.directory, body["principalId"], body[where[0]], body[where[1]], _term(call))
+
+
+def _term(call: Call) -> Term:
+    expiration = (call.body.get("scheduleInfo") or {}).get("expiration") or {}
+    ends = instant(str(expiration.get("endDateTime")))
+    return Term(call.directory.now(), ends.timestamp() if ends else None)
 
 
 def _remove_from(name: str) -> Any:

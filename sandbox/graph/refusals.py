@@ -23,7 +23,7 @@ for _row in REFUSALS:
         _GUARDS[_key].append(_row)
 
 
-def refuse(name: str, **words: object) -> GraphRefusal:
+def refuse(name: str, /, **words: object) -> GraphRefusal:
     """The refusal of that name, to be raised."""
     row = BY_NAME[name]
     return GraphRefusal(row.status, row.code, row.message.format(**words))

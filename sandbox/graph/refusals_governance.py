@@ -28,7 +28,7 @@ _PACKAGE_REQUESTS = ("POST identityGovernance/entitlementManagement/assignmentRe
 
 
 def schedule_for(call: Call) -> Row | None:
-    """The schedule that a PIM request is about: the same principal, and the same group and access, or role and scope."""
+    """The schedule that a PIM request is about: same principal, and same group and access, or role and scope."""
     body = call.body
     kind = "Eligibility" if "ligibility" in call.asked.path else "Assignment"
     table = call.directory[f"{'group' if 'groupId' in body else 'role'}{kind}Schedules"]

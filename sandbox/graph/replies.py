@@ -20,28 +20,41 @@ def type_of(row: Row, entity: str) -> str:
     return stated.removeprefix("#microsoft.graph.") if entity in FAMILIES and stated else entity
 
 
-def shown(
-    directory: Directory,
-    row: Row,
-    entity: str,
-    held: frozenset[str],
-    select: tuple[str, ...] = (),
-    expand: Mapping[str, tuple[str, ...]] | None = None,
-) -> Row:
-    """One object of a reply."""
-    kind = type_of(row, entity)
-    found: Row = {"@odata.type": f"#microsoft.graph.{kind}"} if entity in FAMILIES else {}
-    names = select or entity_type(kind).default
-    known = entity_type(kind).properties
-    readable = kind not in READ_TYPE or entity not in FAMILIES or allowed(READ_TYPE[kind], held)
-    hidden = hidden_properties(kind, held)
-    for name in dict.fromkeys(("id", *names) if entity in FAMILIES else names):
-        if name in known and not known[name].navigation:
-            visible = name == "id" or (readable and name not in hidden)
-            found[name] = _value(row, known[name]) if visible else None
-    for name, inner in (expand or {}).items():
-        found[name] = _expanded(directory, row, kind, name, held, inner)
-    return found
+class View:
+    """A directory as one caller sees it: what the caller may not read is null, as Graph shows it."""
+
+    def __init__(self, directory: Directory, held: frozenset[str]) -> None:
+        self.directory = directory
+        self.held = held
+
+    def shown(
+        self, row: Row, entity: str, select: tuple[str, ...] = (), expand: Mapping[str, tuple[str, ...]] | None = None
+    ) -> Row:
+        """One object of a reply: what was selected or is returned by default, and what is expanded."""
+        kind = type_of(row, entity)
+        mixed = entity in FAMILIES
+        found: Row = {"@odata.type": f"#microsoft.graph.{kind}"} if mixed else {}
+        names = select or entity_type(kind).default
+        known = entity_type(kind).properties
+        readable = not mixed or allowed(READ_TYPE.get(kind, ""), self.held)
+        hidden = hidden_properties(kind, self.held)
+        for name in dict.fromkeys(("id", *names)) if mixed else names:
+            if name in known and not known[name].navigation:
+                visible = name == "id" or (readable and name not in hidden)
+                found[name] = _value(row, known[name]) if visible else None
+        for name, inner in (expand or {}).items():
+            found[name] = self._expanded(row, kind, name, inner)
+        return found
+
+    def _expanded(self, row: Row, kind: str, name: str, select: tuple[str, ...]) -> Any:
+        prop = entity_type(kind).properties[name]
+        follow = EXPANSIONS.get((kind, name))
+        if follow is None:
+            raise refuse("expand-unsupported", name=name)
+        found = follow(self.directory, row)
+        if prop.many:
+            return [self.shown(one, prop.target, select) for one in found]
+        return None if found is None else self.shown(found, prop.target, select)
 
 
 def whole(row: Row) -> Row:
@@ -52,19 +65,6 @@ def whole(row: Row) -> Row:
 def _value(row: Row, prop: Property) -> Any:
     value = row.get(prop.name)
     return [] if value is None and prop.many else value
-
-
-def _expanded(
-    directory: Directory, row: Row, kind: str, name: str, held: frozenset[str], select: tuple[str, ...]
-) -> Any:
-    prop = entity_type(kind).properties[name]
-    follow = EXPANSIONS.get((kind, name))
-    if follow is None:
-        raise refuse("expand-unsupported", name=name)
-    found = follow(directory, row)
-    if prop.many:
-        return [shown(directory, one, prop.target, held, select) for one in found]
-    return None if found is None else shown(directory, found, prop.target, held, select)
 
 
 def _object_named(field: str) -> Follow:

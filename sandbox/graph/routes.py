@@ -21,6 +21,7 @@ from sandbox.graph.operations import (
     one_of_user,
     reading,
     removing,
+    seen_user,
     table,
 )
 from sandbox.graph.people import method_key
@@ -96,7 +97,7 @@ def _users() -> tuple[Route, ...]:
     return (
         *_list("users", "user", table("users"), 2),
         Route("POST", "users", "user", people.create_user, body="user"),
-        _get(user, "user", people.seen_user),
+        _get(user, "user", seen_user),
         Route("PATCH", user, "user", people.update_user, body="user"),
         Route("DELETE", user, "user", people.delete_user),
         Route("POST", f"{user}/revokeSignInSessions", "user", people.revoke_sessions),

@@ -9,12 +9,15 @@ from sandbox.graph import packages, privileged
 from sandbox.graph.bodies import canonical
 from sandbox.graph.directory import Directory, text_of
 from sandbox.graph.people import with_user_keys
+from sandbox.graph.privileged import Term
 from sandbox.graph.schema import entity_type
 from sandbox.graph.store import Row
 from sandbox.world import Group, Tenant, World, stable_id
-from sandbox.world_checks import METHOD_TYPES, Names, application_tenants, names_of
+from sandbox.world_names import METHOD_TYPES, Names, application_tenants, names_of
 
 LONG_AGO = "2024-01-02T03:04:05Z"
+LONG = 100_000
+"""Minutes that whatever has no start in the file has been there."""
 DEFAULT_APP_ROLE = "00000000-0000-0000-0000-000000000000"
 _PRINCIPALS = ("users", "groups", "service_principals")
 
@@ -166,7 +169,7 @@ class _Seeder:
                 key = application.object_id(self.name)
                 self._service_principal({"id": key, "displayName": name, "appId": application.app_id})
                 for role in application.directory_roles.get(self.name, ()):
-                    privileged.assign_role(self.directory, key, ROLE_TEMPLATES[role], "/", self._ago(100_000))
+                    privileged.assign_role(self.directory, key, ROLE_TEMPLATES[role], "/", self._term())
 
     def _role_holders(self) -> None:
         for item in self.tenant.role_assignments:
@@ -180,27 +183,25 @@ class _Seeder:
                 self._id(item.principal, *_PRINCIPALS),
                 ROLE_TEMPLATES[item.role],
                 "/",
-                self._ago(100_000),
+                self._term(),
             )
         for active in self.tenant.role_activations:
-            start = self._ago(active.started_minutes_ago)
-            end = start + 60 * active.lasts_minutes
+            term = self._term(active.started_minutes_ago, active.lasts_minutes)
             principal = self._id(active.principal, *_PRINCIPALS)
-            privileged.assign_role(self.directory, principal, ROLE_TEMPLATES[active.role], "/", start, end)
+            privileged.assign_role(self.directory, principal, ROLE_TEMPLATES[active.role], "/", term)
 
     def _assign(self, principal: str, role: str, scope: str) -> None:
         key = self._id(principal, *_PRINCIPALS)
-        privileged.assign_role(self.directory, key, ROLE_TEMPLATES[role], scope, self._ago(100_000))
+        privileged.assign_role(self.directory, key, ROLE_TEMPLATES[role], scope, self._term())
 
     def _group_pim(self) -> None:
         for item in self.tenant.group_eligibilities:
             who, group = self._id(item.principal, "users"), self._id(item.group, "groups")
-            privileged.make_group_eligible(self.directory, who, group, item.access, self._ago(100_000))
+            privileged.make_group_eligible(self.directory, who, group, item.access, self._term())
         for active in self.tenant.group_activations:
             who, group = self._id(active.principal, "users"), self._id(active.group, "groups")
-            start = self._ago(active.started_minutes_ago)
-            end = start + 60 * active.lasts_minutes
-            privileged.activate_group(self.directory, who, group, active.access, start, end)
+            term = self._term(active.started_minutes_ago, active.lasts_minutes)
+            privileged.activate_group(self.directory, who, group, active.access, term)
 
     def _packages(self) -> None:
         for package in self.tenant.access_packages:
@@ -215,7 +216,9 @@ class _Seeder:
             for name in package.assigned:
                 who = self._id(name, "users")
                 key = stable_id(self.name, "packageAssignments", package.id, who)
-                packages.assign(self.directory, who, row, policies[0], "delivered", key)
+                packages.deliver(
+                    self.directory, {**packages.assignment(self.directory, who, row, policies[0]), "id": key}
+                )
 
     def _app_access(self) -> None:
         for item in self.tenant.app_roles:
@@ -254,8 +257,9 @@ class _Seeder:
     def _link(self, relation: str, holder: str, name: str, *kinds: str) -> None:
         self.directory.link(relation, holder, self._id(name, *kinds))
 
-    def _ago(self, minutes: int) -> float:
-        return self.directory.now() - 60 * minutes
+    def _term(self, started_minutes_ago: int = LONG, lasts_minutes: int | None = None) -> Term:
+        start = self.directory.now() - 60 * started_minutes_ago
+        return Term(start, None if lasts_minutes is None else start + 60 * lasts_minutes)
 
 
 def _app_role(resource: Row, name: str) -> str:

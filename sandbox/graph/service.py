@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -86,28 +86,29 @@ class GraphService:
         if self.latency_ms:
             await asyncio.sleep(self.latency_ms / 1000)
         asked = await _asked(request)
-        ids = Ids.of(asked.headers)
-        tenant, reply, fault = await self._exchange(asked, ids)
-        self._note(request, asked, tenant, reply, ids, fault)
-        if fault is not None and fault.reset_connection and request.transport is not None:
+        exchange = await self._exchange(asked, Ids.of(asked.headers))
+        if not exchange.cut_before:
+            self._note(f"{asked.origin}{request.raw_path}", asked, exchange)
+        if exchange.cut and request.transport is not None:
             request.transport.abort()
-        return _response(reply, ids)
+        return _response(exchange.reply, exchange.ids)
 
-    async def _exchange(self, asked: Asked, ids: Ids) -> tuple[str | None, Answer, Fault | None]:
+    async def _exchange(self, asked: Asked, ids: Ids) -> Exchange:
         try:
             tenant, caller = self._caller(asked.headers)
+            path = _local_path(asked.path)
         except GraphRefusal as refusal:
-            return None, refused(refusal, ids), None
-        path = _local_path(asked.path)
+            return Exchange(None, refused(refusal, ids), ids)
         fault = self.faults.take(tenant, asked.method, f"/{path}")
-        asked = replace(asked, path=path)
+        local = replace(asked, path=path)
 
         async def act() -> Answer:
-            return await self._act(self._tenancies[tenant], tenant, caller, asked, ids)
+            return await self._act(tenant, caller, local, ids)
 
-        return tenant, await _faulted(fault, act, ids), fault
+        return Exchange(tenant, await _faulted(fault, act, ids), ids, fault)
 
-    async def _act(self, tenancy: Tenancy, tenant: str, caller: Caller, asked: Asked, ids: Ids) -> Answer:
+    async def _act(self, tenant: str, caller: Caller, asked: Asked, ids: Ids) -> Answer:
+        tenancy = self._tenancies[tenant]
         if isinstance(asked.body, GraphRefusal):
             return refused(asked.body, ids)
         if asked.path != "$batch":
@@ -148,31 +149,40 @@ class GraphService:
         roles = claims.get("roles") if "scp" not in claims else None
         return tenant, Caller(str(claims.get("oid")), frozenset(roles or ()))
 
-    def _note(
-        self,
-        request: web.Request,
-        asked: Asked,
-        tenant: str | None,
-        reply: Answer,
-        ids: Ids,
-        fault: Fault | None,
-    ) -> None:
-        """Record the exchange, unless the connection is cut before anything was answered or done."""
-        if fault is not None and fault.reset_connection in (True, "before"):
-            return
+    def _note(self, url: str, asked: Asked, exchange: Exchange) -> None:
+        """Record the exchange in the form that the contract checker reads."""
+        tenant, reply = exchange.tenant, exchange.reply
         self.record(
             {
                 "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
                 "tenant": tenant,
                 "cloud": self.world.tenants[tenant].cloud if tenant else "public",
                 "method": asked.method,
-                "url": f"{asked.origin}{request.raw_path}",
+                "url": url,
                 "request": asked.body if isinstance(asked.body, dict | list) else None,
                 "status": reply.status,
                 "response": reply.body if isinstance(reply.body, dict) else None,
-                "request_id": ids.request,
+                "request_id": exchange.ids.request,
             }
         )
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A request's tenant, reply and fault. A connection cut before the server acted leaves nothing to record."""
+
+    tenant: str | None
+    reply: Answer
+    ids: Ids
+    fault: Fault | None = None
+
+    @property
+    def cut(self) -> bool:
+        return self.fault is not None and self.fault.reset_connection is not False
+
+    @property
+    def cut_before(self) -> bool:
+        return self.fault is not None and self.fault.reset_connection in (True, "before")
 
 
 async def _asked(request: web.Request) -> Asked:
@@ -198,10 +208,12 @@ async def _body(request: web.Request) -> Any:
 
 def _local_path(path: str) -> str:
     version, _, rest = path.strip("/").partition("/")
-    return rest if version == "v1.0" else f"{version}/{rest}"
+    if version != "v1.0":
+        raise refuse("version", version=version)
+    return rest
 
 
-async def _faulted(fault: Fault | None, act: Callable[[], Any], ids: Ids) -> Answer:
+async def _faulted(fault: Fault | None, act: Callable[[], Awaitable[Answer]], ids: Ids) -> Answer:
     """The reply with a fault's delay, status or cut; the operation is done unless the fault stands before it."""
     if fault is None:
         return await act()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from typing import Any
 
 from aiohttp import ClientSession
@@ -68,6 +69,13 @@ class Graph:
             text = await response.text()
             is_json = response.content_type == "application/json"
             return Reply(response.status, json.loads(text) if is_json else text, response.headers)
+
+    async def raw(self, method: str, path: str, token: str, body: bytes) -> Reply:
+        """A request whose body is sent as it is."""
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        url = f"{self.server.make_url('/v1.0')}{path}"
+        async with self.session.request(method, url, data=BytesIO(body), headers=headers) as response:
+            return Reply(response.status, await response.json(), response.headers)
 
     async def get(self, tenant: str, path: str, **options: Any) -> Reply:
         return await self.call("GET", tenant, path, **options)

@@ -24,7 +24,7 @@ def demo_text() -> str:
 @pytest.fixture
 def demo(demo_text: str) -> dict[str, Any]:
     """The demo's world as data, without replication or delivery delay."""
-    data: dict[str, Any] = yaml.load(demo_text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    data: dict[str, Any] = yaml.safe_load(demo_text)
     return {**data, "settings": {}}
 
 

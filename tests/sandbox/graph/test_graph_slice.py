@@ -33,7 +33,8 @@ async def test_an_account_is_contained_in_one_batch(graph: Graph) -> None:
     reply = await graph.batch(
         "mssp",
         [
-            {"id": "1", "method": "PATCH", "url": f"/users/{LEAVER}", "body": {"accountEnabled": False}, "headers": JSON},
+            {"id": "1", "method": "PATCH", "url": f"/users/{LEAVER}", "body": {"accountEnabled": False},
+             "headers": JSON},
             {"id": "2", "method": "POST", "url": f"users/{LEAVER}/revokeSignInSessions", "dependsOn": ["1"], "body": {},
              "headers": JSON},
         ],

@@ -1,0 +1,1 @@
+"""World files, and generators of more of them."""
