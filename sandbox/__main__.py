@@ -12,7 +12,7 @@ from pathlib import Path
 from sandbox.azurite import AzuriteFailed
 from sandbox.deployments import DEPLOYMENTS, DeploymentImpossible
 from sandbox.errors import WorldError
-from sandbox.functions_process import HostFailed
+from sandbox.functions_process import ROOT, HostFailed
 from sandbox.local_cloud import SAMPLE_POLICY, LocalCloud
 
 START_ERRORS = (AzuriteFailed, DeploymentImpossible, HostFailed, WorldError, OSError)
@@ -42,7 +42,13 @@ async def _up(options: argparse.Namespace) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop)
-    cloud = LocalCloud(options.world, record=options.record, policy=options.policy, deployments=options.deployments)
+    cloud = LocalCloud(
+        options.world,
+        record=options.record,
+        policy=options.policy,
+        deployments=options.deployments,
+        app=options.app.resolve(),
+    )
     async with cloud:
         if options.env is not None:
             _write_settings(cloud, options.env)
@@ -78,6 +84,7 @@ def _parser() -> argparse.ArgumentParser:
         default=("commercial",),
         help=f"which Functions processes to run, by comma: {', '.join(DEPLOYMENTS)}",
     )
+    up.add_argument("--app", type=Path, default=ROOT, help="folder of function_app.py and host.json")
     up.add_argument("--env", type=Path, help="file that gets the app's settings, NAME=value a line")
     return parser
 

@@ -14,6 +14,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, web
 
 from sandbox.entra import KEYS
 from sandbox.errors import GraphRefusal
+from sandbox.functions_process import HostFailed
 
 if TYPE_CHECKING:
     from sandbox.local_cloud import LocalCloud
@@ -58,6 +59,8 @@ async def _errors_as_json(request: web.Request, handler: Handler) -> web.StreamR
         return await handler(request)
     except ControlRefused as refusal:
         return _error(refusal.status, refusal.code, str(refusal))
+    except HostFailed as failure:
+        return _error(500, "HostFailed", f"{failure}; what it said is on standard error")
     except GraphRefusal as refusal:
         return _error(refusal.status, refusal.code, refusal.message)
     except web.HTTPException as refusal:

@@ -34,6 +34,8 @@ class FunctionsProcess:
         self._timer_status = directory / f"timers-{name}.json"
         self._log = log
         self._process: asyncio.subprocess.Process | None = None
+        self._stopping = False
+        self._watch: asyncio.Task[None] | None = None
         self._port = 0
         self.url = ""
 
@@ -56,27 +58,36 @@ class FunctionsProcess:
             stderr=self._log,
         )
         self._process = process
+        self._stopping = False
         ready = await self._ready_line(process)
         if not ready:
             status = await process.wait()
             raise HostFailed(f"the Functions process of {self.name} ended with status {status}")
         self.url = json.loads(ready)["url"]
         self._port = int(self.url.rpartition(":")[2])
+        self._watch = asyncio.create_task(self._tell_when_it_ends(process))
 
     async def kill(self) -> None:
         """SIGKILL: nothing in it gets a chance to tidy up."""
         if self._process is not None and self._process.returncode is None:
+            self._stopping = True
             self._process.kill()
             await self._process.wait()
 
     async def stop(self) -> None:
         if self._process is None or self._process.returncode is not None:
             return
+        self._stopping = True
         self._process.terminate()
         try:
             await asyncio.wait_for(self._process.wait(), STOP_S)
         except TimeoutError:
             await self.kill()
+
+    async def _tell_when_it_ends(self, process: asyncio.subprocess.Process) -> None:
+        status = await process.wait()
+        if not self._stopping:
+            sys.stderr.write(f"sandbox: the Functions process of {self.name} ended with status {status}\n")
 
     async def _ready_line(self, process: asyncio.subprocess.Process) -> bytes:
         if process.stdout is None:
