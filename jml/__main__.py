@@ -93,10 +93,7 @@ async def _import(services: Services, options: argparse.Namespace) -> int:
     planned = await plan_links(services, read_links(options.file))
     if options.apply:
         planned = await apply_links(services, planned)
-    rows = [
-        (str(p.wanted.line), p.action.value, p.wanted.person, p.account or p.wanted.account, p.reason) for p in planned
-    ]
-    _table(("line", "action", "person", "account", "reason"), rows)
+    _table(("line", "action", "person", "account", "reason"), [one.cells() for one in planned])
     conflicts = sum(one.action is Action.CONFLICT for one in planned)
     to_do = sum(one.action is Action.LINK for one in planned)
     if to_do:

@@ -59,6 +59,10 @@ class Planned:
     reason: str = ""
     stamp: bool = False
 
+    def cells(self) -> tuple[str, ...]:
+        account = self.account or self.wanted.account
+        return str(self.wanted.line), self.action.value, self.wanted.person, account, self.reason
+
 
 def read_links(path: Path) -> list[Wanted]:
     """The lines of a CSV (header `person,account`) or of a JSON list of objects with the same two names.
