@@ -45,21 +45,35 @@ class QueueTrigger:
         self._connected = True
         self._stopping = False
         self._busy: set[asyncio.Task[None]] = set()
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        self._tasks = [asyncio.create_task(self._receive_forever()) for _ in range(self._receivers)]
+        for _ in range(self._receivers):
+            self._start_receiver()
+
+    def _start_receiver(self) -> None:
+        task = asyncio.create_task(self._receive_forever())
+        self._tasks.add(task)
+        task.add_done_callback(self._replace)
+
+    def _replace(self, task: asyncio.Task[None]) -> None:
+        """A receiver that ends by an unforeseen failure is replaced: capacity must not dwindle."""
+        self._tasks.discard(task)
+        if task.cancelled() or self._stopping:
+            return
+        logger.error("queue %s: a receiver ended: %r", self._queue, task.exception())
+        asyncio.get_running_loop().call_later(RECONNECT_S, self._start_receiver)
 
     async def stop(self, grace_s: float) -> None:
         self._stopping = True
-        for task in self._tasks:
-            if task not in self._busy:
-                task.cancel()
+        tasks = list(self._tasks)
+        for task in set(tasks) - self._busy:
+            task.cancel()
         if self._busy:
             await asyncio.wait(self._busy, timeout=grace_s)
-        for task in self._tasks:
+        for task in tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, return_exceptions=True)
         await asyncio.gather(*self._closing, return_exceptions=True)
 
     async def _receive_forever(self) -> None:
