@@ -18,7 +18,7 @@ from jml.offboarding import Offboarding
 from jml.policy import Policy
 from jml.schedule import after_run
 from jml.state import People, RunRecord, Runs, RunState, Schedule
-from jml.steps import LeaverStep, recall
+from jml.steps import DisableAccount, LeaverStep, RevokeSessions, recall
 from jml.truth import CorporateTenant
 from shared.clock import Clock, to_text
 from shared.converge import Pause, converge
@@ -173,11 +173,15 @@ class Lifecycle:
 
 
 def conclude(journal: Journal[LeaverStep]) -> RunOutcome:
-    """The outcome of a run that has come to its end: the worst of its steps, and what it leaves."""
+    """The outcome of a run that has come to its end: the worst of its steps, and what it leaves.
+
+    An account that is not contained is a failure, however much else was cleaned up.
+    """
     results = set(journal.results.values())
+    containment = [s for s in journal.standings.values() if isinstance(s.step, DisableAccount | RevokeSessions)]
     if results & {Result.BLOCKED, Result.PROTECTED}:
         return RunOutcome.BLOCKED
-    if journal.unsettled:
+    if journal.unsettled or any(standing.result is not Result.VERIFIED for standing in containment):
         return RunOutcome.FAILED
     if Result.REFUSED in results or journal.findings:
         return RunOutcome.PARTIAL

@@ -44,7 +44,7 @@ def request(step: LeaverStep) -> Call:  # noqa: C901, PLR0911, PLR0912 - a table
         case DisableAccount():
             return Call("PATCH", user, {"accountEnabled": False})
         case RevokeSessions():
-            return Call("POST", f"{user}/revokeSignInSessions")
+            return Call("POST", f"{user}/revokeSignInSessions", {})
         case EndGroupAssignment(account, group, access):
             return Call("POST", f"{_PIM_GROUPS}/assignmentScheduleRequests", _end_group(account, group, access))
         case EndGroupEligibility(account, group, access):

@@ -66,7 +66,10 @@ class Messages(Protocol):
 
 @dataclass(frozen=True)
 class Call:
-    """One request to a tenant's Graph: `path` starts with `/`, below `/v1.0`, its values already escaped."""
+    """One request to a tenant's Graph: `path` starts with `/`, below `/v1.0`, its values already escaped.
+
+    A POST or PATCH has a body, if only an empty one: Graph refuses a whole batch in which one has none.
+    """
 
     method: Literal["GET", "POST", "PATCH", "DELETE"]
     path: str

@@ -31,6 +31,8 @@ from shared.replies import TRANSIENT, expect
 
 MOST_IN_BATCH = 20
 FAILED_DEPENDENCY = 424
+REFUSED_WHOLE = frozenset({400, 413, 415})
+"""Refusals of a batch that one part of it may have caused: each part then goes alone, so that no other is lost."""
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=60.0)
 
@@ -117,6 +119,8 @@ class GraphTenant:
             return max((replies[at].retry_after for at in still_open()), default=None)
 
         await patiently(attempt, self._budget, self._clock)
+        if all(reply.status in REFUSED_WHOLE for reply in replies.values()):
+            return [await self._single(call) for call in calls]
         return [replies[at] for at in range(len(calls))]
 
     async def _once(self, method: str, path: str, body: Mapping[str, Any] | None) -> Reply:
