@@ -60,12 +60,14 @@ class Directory:
         name: str,
         tenant_id: str,
         *,
+        cloud: str = "public",
         delay_s: float = 0,
         page_size: int = 100,
         now: Callable[[], float] = time.time,
     ) -> None:
         self.name = name
         self.tenant_id = tenant_id
+        self.cloud = cloud
         self.now = now
         self.page_size = page_size
         self.pages = Pages()
@@ -129,12 +131,14 @@ class Directory:
                 yield row
 
     def seen_transitive_groups(self, object_id: str) -> Iterator[Row]:
-        """Groups and administrative units that an object is in, directly or through groups, each once."""
+        """Groups that an object is in, directly or through groups, each once; units hold it only directly."""
         seen: set[str] = set()
         todo = [object_id]
         while todo:
-            for row in self.seen_holders_of("members", todo.pop()):
-                if row["id"] not in seen:
+            member = todo.pop()
+            for row in self.seen_holders_of("members", member):
+                nests = row["id"] in self["groups"].rows
+                if row["id"] not in seen and (nests or member == object_id):
                     seen.add(row["id"])
                     todo.append(row["id"])
                     yield row

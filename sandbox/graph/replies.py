@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 from sandbox.graph.directory import Directory
 from sandbox.graph.permissions import READ_TYPE, allowed, hidden_properties
 from sandbox.graph.refusals import refuse
-from sandbox.graph.schema import FAMILIES, Property, entity_type
+from sandbox.graph.schema import ABSENT, FAMILIES, Property, entity_type
 from sandbox.graph.store import Row
 
 Follow: TypeAlias = Callable[[Directory, Row], Any]
@@ -39,7 +39,7 @@ class View:
         readable = not mixed or allowed(READ_TYPE.get(kind, ""), self.held)
         hidden = hidden_properties(kind, self.held)
         for name in dict.fromkeys(("id", *names)) if mixed else names:
-            if name in known and not known[name].navigation:
+            if name in known and not known[name].navigation and (kind, name) not in ABSENT[self.directory.cloud]:
                 visible = name == "id" or (readable and name not in hidden)
                 found[name] = _value(row, known[name]) if visible else None
         for name, inner in (expand or {}).items():

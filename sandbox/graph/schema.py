@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 _MODELS = "msgraph.generated.models."
@@ -37,6 +38,24 @@ _OPERATORS = re.compile(r"Supports (?:\$select and )?\$filter(?: ?\((?P<list>[^)
 DOCUMENTED_EXTRA: dict[str, tuple[str, ...]] = {
     # api-facts section 3: documented and taken by the service, yet absent from the metadata.
     "accessPackageAssignment": ("targetId", "assignmentPolicyId", "accessPackageId"),
+}
+
+_EVERYWHERE = frozenset({("accessPackageAssignmentRequest", "parameters")})
+ABSENT: dict[str, frozenset[tuple[str, str]]] = {
+    # Known to the SDK, which serves v1.0 of all clouds, yet absent from the v1.0 metadata of the cloud.
+    "public": _EVERYWHERE,
+    "usgov": _EVERYWHERE
+    | {
+        ("accessPackageAssignmentPolicy", "notificationSettings"),
+        ("accessPackageAssignmentRequest", "justification"),
+        ("accessPackageSubject", "subjectLifecycle"),
+        ("fido2AuthenticationMethod", "publicKeyCredential"),
+        ("group", "organizationId"),
+        ("organization", "defaultUsageLocation"),
+        ("servicePrincipal", "resourceSpecificApplicationPermissions"),
+        ("servicePrincipal", "verifiedPublisher"),
+        ("unifiedRoleAssignment", "principalOrganizationId"),
+    },
 }
 
 FAMILIES: dict[str, tuple[str, ...]] = {
@@ -167,9 +186,15 @@ def _documentation(model: Any) -> dict[str, str]:
     found: dict[str, str] = {}
     for cls in reversed(model.__mro__):
         if cls.__module__.startswith("msgraph.generated."):
-            for match in _FIELD.finditer(inspect.getsource(cls)):
-                found[match["name"].replace("_", "")] = match["words"]
+            found.update(_comments(inspect.getfile(cls)))
     return found
+
+
+@cache
+def _comments(path: str) -> dict[str, str]:
+    """The comment above each field of a model's file, which holds one class."""
+    text = Path(path).read_text(encoding="utf-8")
+    return {match["name"].replace("_", ""): match["words"] for match in _FIELD.finditer(text)}
 
 
 def _property(name: str, probe: _Probe, words: str) -> Property:

@@ -40,7 +40,9 @@ def seeded(world: World, tenant_name: str) -> Directory:
     """The directory of a tenant, without replication delay for what has always been there."""
     tenant = world.tenants[tenant_name]
     settings = world.settings
-    directory = Directory(tenant_name, tenant.id, delay_s=settings.consistency_ms / 1000, page_size=settings.page_size)
+    directory = Directory(
+        tenant_name, tenant.id, cloud=tenant.cloud, delay_s=settings.consistency_ms / 1000, page_size=settings.page_size
+    )
     delays = {name: table.delay for name, table in directory.tables.items()}
     for table in directory.tables.values():
         table.delay = 0
