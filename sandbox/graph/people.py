@@ -17,6 +17,8 @@ from sandbox.graph.store import Row
 
 REQUIRED = ("accountEnabled", "displayName", "mailNickname", "userPrincipalName", "passwordProfile")
 NEVER_READ = ("passwordProfile",)
+MERGED = ("onPremisesExtensionAttributes",)
+"""Complex properties of which a write changes what it names; others are replaced as a whole (facts 2)."""
 PASSWORD_METHOD = "28c10230-6103-485e-b985-444c60001490"  # noqa: S105 - the id of every password method
 """learn: resources/passwordauthenticationmethod."""
 
@@ -29,6 +31,8 @@ def with_user_keys(row: Row) -> Row:
 def write_user(directory: Directory, row: Row, body: Row) -> None:
     """A user with changed properties."""
     changes = {name: value for name, value in canonical(body, entity_type("user")).items() if name not in NEVER_READ}
+    for name in set(changes) & set(MERGED):
+        changes[name] = {**(row.get(name) or {}), **(changes[name] or {})}
     directory["users"].put(row["id"], with_user_keys({**row, **changes}))
 
 
@@ -62,7 +66,7 @@ def revoke_sessions(call: Call) -> Answer:
 
 
 def delete_user(call: Call) -> Answer:
-    _soft_delete(call.directory, user(call))
+    soft_delete(call.directory, user(call))
     return Answer(204)
 
 
@@ -71,11 +75,11 @@ def delete_member_object(call: Call) -> Answer:
     row = call.directory["users"].get(call.params["object"])
     if row is None:
         raise refuse("no-such-object", id=call.params["object"])
-    _soft_delete(call.directory, row)
+    soft_delete(call.directory, row)
     return Answer(204)
 
 
-def _soft_delete(directory: Directory, row: Row) -> None:
+def soft_delete(directory: Directory, row: Row) -> None:
     """Into the deleted items for 30 days; the name is freed by putting the id before it, as Entra does."""
     directory["users"].remove(row["id"])
     freed = row["id"].replace("-", "") + row["userPrincipalName"]
@@ -125,6 +129,18 @@ def _roles(directory: Directory, principal: str) -> Iterable[Row]:
     for row in directory["roleAssignments"].seen_where("principalId", principal):
         if row["directoryScopeId"] == "/" and (role := directory.directory_role(row["roleDefinitionId"])):
             yield role
+
+
+def transitive_members(call: Call) -> Iterable[Row]:
+    """Members of a group, directly or through groups, each once."""
+    seen: dict[str, Row] = {}
+    todo = [_seen_group(call)["id"]]
+    while todo:
+        for row in call.directory.seen_objects_of("members", todo.pop()):
+            if row["id"] not in seen:
+                seen[row["id"]] = row
+                todo.append(row["id"])
+    return seen.values()
 
 
 def related(relation: str, *, of: str = "user") -> Any:

@@ -85,6 +85,7 @@ PERMISSIONS: dict[str, str] = {
     "GET groups": _GROUPS,
     "GET groups/{group}": _GROUPS,
     "GET groups/{group}/members": _GROUPS,
+    "GET groups/{group}/transitiveMembers": _GROUPS,
     "POST groups/{group}/members/$ref": _SEATS,
     "DELETE groups/{group}/members/{object}/$ref": _SEATS,
     "DELETE groups/{group}/members/{object}": _DELETE_USER,

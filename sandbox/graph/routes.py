@@ -161,6 +161,7 @@ def _groups() -> tuple[Route, ...]:
     found: list[Route] = [
         *_list("groups", "group", table("groups")),
         _get(group, "group", one("groups", "group")),
+        *_list(f"{group}/transitiveMembers", "directoryObject", people.transitive_members, 3),
     ]
     for relation in ("members", "owners"):
         path = f"{group}/{relation}"

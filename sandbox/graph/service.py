@@ -16,12 +16,14 @@ from sandbox.faults import Fault, FaultBoard
 from sandbox.graph.batch import batch
 from sandbox.graph.bodies import check_body
 from sandbox.graph.calls import Answer, Asked, Caller
+from sandbox.graph.directory import Directory
 from sandbox.graph.engine import Ids, Tenancy, answer, refused
-from sandbox.graph.people import write_user
+from sandbox.graph.people import soft_delete, write_user
 from sandbox.graph.refusals import refuse
 from sandbox.graph.schema import entity_type
 from sandbox.graph.seed import seeded
 from sandbox.graph.state import state_of
+from sandbox.graph.store import Row
 from sandbox.graph.throttle import Throttle
 from sandbox.world import World
 
@@ -64,14 +66,22 @@ class GraphService:
 
     def patch_user(self, tenant_name: str, user_id: str, body: dict[str, Any]) -> None:
         """A change that HR makes; as strict as Graph about names and values, and free of permissions."""
-        directory = self._tenancies[tenant_name].directory if tenant_name in self._tenancies else None
-        if directory is None:
+        directory, row = self._user(tenant_name, user_id)
+        check_body(body, entity_type("user"))
+        write_user(directory, row, body)
+
+    def delete_user(self, tenant_name: str, user_id: str) -> None:
+        """A person whom HR deletes: to the deleted items, as in Graph."""
+        soft_delete(*self._user(tenant_name, user_id))
+
+    def _user(self, tenant_name: str, user_id: str) -> tuple[Directory, Row]:
+        if tenant_name not in self._tenancies:
             raise refuse("no-such-resource", id=tenant_name)
+        directory = self._tenancies[tenant_name].directory
         row = directory["users"].get(directory.user_key(user_id))
         if row is None:
             raise refuse("no-such-object", id=user_id)
-        check_body(body, entity_type("user"))
-        write_user(directory, row, body)
+        return directory, row
 
     def _tenancy(self, name: str) -> Tenancy:
         settings = self.world.settings

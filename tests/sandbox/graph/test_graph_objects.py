@@ -209,6 +209,34 @@ async def test_transitive_memberships_follow_groups_in_groups(serving: Serve, de
     assert more == {"Outer", "Outermost", "Global Reader"}
 
 
+async def test_transitive_members_are_each_there_once(serving: Serve, demo: dict[str, Any]) -> None:
+    groups = demo["tenants"]["mssp"]["groups"]
+    groups.append({"displayName": "Outer", "members": ["Malware Lab", "Incident Bridge", "soc-27af"]})
+    groups.append({"displayName": "Round", "members": ["Outer", "Round"]})
+    graph = await serving(demo)
+    key = graph.id(MSSP, "groups", "Round")
+    reply = await graph.get(MSSP, f"/groups/{key}/transitiveMembers?$select=id,displayName")
+    names = sorted(one["displayName"] for one in reply.body["value"])
+    assert names == ["Incident Bridge", "Malware Lab", "Outer", "Round", "soc-27af", "soc-4f2a", "soc-c5e8"]
+
+
+async def test_a_mark_leaves_the_other_attributes_as_they_are(graph: Graph) -> None:
+    path = f"/users/{graph.id(MSSP, 'users', 'soc-e60b')}"
+    for name in ("extensionAttribute1", "extensionAttribute2"):
+        await graph.patch(MSSP, path, {"onPremisesExtensionAttributes": {name: "x"}})
+    await graph.patch(MSSP, path, {"employeeOrgData": {"division": "a", "costCenter": "b"}})
+    await graph.patch(MSSP, path, {"employeeOrgData": {"division": "c"}})
+    shown = await graph.get(MSSP, f"{path}?$select=onPremisesExtensionAttributes,employeeOrgData")
+    assert shown.body["onPremisesExtensionAttributes"] == {"extensionAttribute1": "x", "extensionAttribute2": "x"}
+    assert shown.body["employeeOrgData"] == {"division": "c"}
+
+
+async def test_hr_deletes_a_person(graph: Graph) -> None:
+    graph.service.delete_user("corporate", "meganb@contoso.example")
+    deleted = tenant(graph, "corporate")["deletedUsers"]
+    assert [one["displayName"] for one in deleted] == ["Megan Bowen"]
+
+
 async def test_the_state_has_every_section_of_the_control_interface(graph: Graph) -> None:
     state = graph.service.state()
     assert set(state) == {"corporate", "mssp", "fabrikam"}
