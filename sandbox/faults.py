@@ -18,7 +18,11 @@ def _is_pattern(text: str) -> str:
 
 
 class Fault(BaseModel):
-    """One fault. What is left out of tenant, method and path matches all; `times` left out means until cleared."""
+    """One fault. What is left out of tenant, method and path matches all; `times` left out means until cleared.
+
+    `reset_connection` cuts the connection before (or `true`) or after the server acted; of a request within a batch
+    the answer is then missing from the batch's reply.
+    """
 
     model_config = ConfigDict(extra="forbid")
     tenant: str | None = None

@@ -17,6 +17,9 @@ from sandbox.graph.store import Row
 Respond: TypeAlias = Callable[[Asked], Awaitable[Answer]]
 Refuse: TypeAlias = Callable[[str], Answer]
 
+LOST = Answer(0)
+"""The answer of a request whose connection was cut: a batch's reply leaves it out."""
+
 WITH_BODY = ("POST", "PATCH", "PUT")
 METHODS = ("GET", "DELETE", *WITH_BODY)
 
@@ -26,11 +29,11 @@ async def batch(body: Any, outer: Asked, respond: Respond, depend_failed: Refuse
     requests = checked(body)
     replies: dict[str, Answer] = {}
     for one in requests:
-        failed = next((on for on in one.get("dependsOn") or () if replies[str(on)].status >= 400), None)
+        failed = next((on for on in one.get("dependsOn") or () if not replies[str(on)].done), None)
         replies[str(one["id"])] = (
             depend_failed(str(failed)) if failed is not None else await respond(_asked(one, outer))
         )
-    responses = [_response(key, reply) for key, reply in replies.items()]
+    responses = [_response(key, reply) for key, reply in replies.items() if reply is not LOST]
     random.Random(repr(sorted(replies))).shuffle(responses)  # noqa: S311 - an order, not a secret
     return Answer(200, {"responses": responses})
 
@@ -58,6 +61,8 @@ def checked(body: Any) -> list[Row]:
 def _check_form(one: Any) -> None:
     if not isinstance(one, dict) or not all(isinstance(one.get(name), str) for name in ("id", "method", "url")):
         raise refuse("batch-requests", reason="each request needs id, method and url as strings.")
+    if not isinstance(one.get("headers") or {}, dict) or not isinstance(one.get("dependsOn") or [], list):
+        raise refuse("batch-requests", reason="headers must be an object and dependsOn a list.")
     if unknown := set(one) - {"id", "method", "url", "headers", "body", "dependsOn"}:
         raise refuse("batch-requests", reason=f"unknown property '{min(unknown)}'.")
     if one["method"].upper() not in METHODS or "://" in one["url"].split("?", 1)[0]:

@@ -40,6 +40,10 @@ class Answer:
     body: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def done(self) -> bool:
+        return 200 <= self.status < 300
+
 
 @dataclass(frozen=True)
 class Call:

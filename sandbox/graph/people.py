@@ -17,6 +17,7 @@ from sandbox.graph.store import Row
 
 REQUIRED = ("accountEnabled", "displayName", "mailNickname", "userPrincipalName", "passwordProfile")
 NEVER_READ = ("passwordProfile",)
+NEVER_EMPTY = ("displayName", "userPrincipalName")
 MERGED = ("onPremisesExtensionAttributes",)
 """Complex properties of which a write changes what it names; others are replaced as a whole (facts 2)."""
 PASSWORD_METHOD = "28c10230-6103-485e-b985-444c60001490"  # noqa: S105 - the id of every password method
@@ -30,6 +31,9 @@ def with_user_keys(row: Row) -> Row:
 
 def write_user(directory: Directory, row: Row, body: Row) -> None:
     """A user with changed properties."""
+    for name in NEVER_EMPTY:
+        if name in body and not body[name]:
+            raise refuse("property-value", name=name, entity="User")
     changes = {name: value for name, value in canonical(body, entity_type("user")).items() if name not in NEVER_READ}
     for name in set(changes) & set(MERGED):
         changes[name] = {**(row.get(name) or {}), **(changes[name] or {})}

@@ -15,7 +15,7 @@ MAX_CLAUSES = 15
 
 
 def _too_many_ids(call: Call) -> bool:
-    return len(call.body.get("ids", ())) > MAX_IDS
+    return len(call.body.get("ids") or ()) > MAX_IDS
 
 
 PROTOCOL: tuple[Refusal, ...] = (

@@ -8,12 +8,13 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import unquote
 
 from aiohttp import web
 
 from sandbox.errors import GraphRefusal, TokenRefused
 from sandbox.faults import Fault, FaultBoard
-from sandbox.graph.batch import batch
+from sandbox.graph.batch import LOST, batch
 from sandbox.graph.bodies import check_body
 from sandbox.graph.calls import Answer, Asked, Caller
 from sandbox.graph.directory import Directory
@@ -101,6 +102,7 @@ class GraphService:
             self._note(f"{asked.origin}{request.raw_path}", asked, exchange)
         if exchange.cut and request.transport is not None:
             request.transport.abort()
+            return web.Response()
         return _response(exchange.reply, exchange.ids)
 
     async def _exchange(self, asked: Asked, ids: Ids) -> Exchange:
@@ -109,7 +111,7 @@ class GraphService:
             path = _local_path(asked.path)
         except GraphRefusal as refusal:
             return Exchange(None, refused(refusal, ids), ids)
-        fault = self.faults.take(tenant, asked.method, f"/{path}")
+        fault = self.faults.take(tenant, asked.method, f"/{unquote(path)}")
         local = replace(asked, path=path)
 
         async def act() -> Answer:
@@ -121,16 +123,17 @@ class GraphService:
         tenancy = self._tenancies[tenant]
         if isinstance(asked.body, GraphRefusal):
             return refused(asked.body, ids)
-        if asked.path != "$batch":
+        if unquote(asked.path) != "$batch":
             return answer(tenancy, caller, asked, ids)
 
         async def respond(inner: Asked) -> Answer:
-            fault = self.faults.take(tenant, inner.method, f"/{inner.path}")
+            fault = self.faults.take(tenant, inner.method, f"/{unquote(inner.path)}")
 
             async def act() -> Answer:
                 return answer(tenancy, caller, inner, ids)
 
-            return await _faulted(fault, act, ids)
+            reply = await _faulted(fault, act, ids)
+            return LOST if fault is not None and fault.reset_connection else reply
 
         def depend_failed(on: str) -> Answer:
             return refused(refuse("batch-dependency-failed", on=on), ids)
@@ -232,7 +235,7 @@ async def _faulted(fault: Fault | None, act: Callable[[], Awaitable[Answer]], id
     if fault.status is not None:
         return _ordered(fault, ids)
     if fault.reset_connection in (True, "before"):
-        return Answer(503)
+        return LOST
     reply: Answer = await act()
     return replace(reply, headers={**reply.headers, **fault.headers})
 

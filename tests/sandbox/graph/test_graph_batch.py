@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from tests.sandbox.graph.client import Graph, Reply
 from tests.sandbox.graph.conftest import Serve
 
@@ -29,6 +31,23 @@ async def test_a_url_may_begin_with_a_slash_or_not_but_not_with_the_version(grap
 async def test_an_absolute_url_refuses_the_batch(graph: Graph) -> None:
     requests = [{"id": "1", "method": "GET", "url": "https://graph.microsoft.com/v1.0/users"}]
     assert (await graph.batch("mssp", requests)).status == 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [None, [], "x", {}, {"requests": None}, {"requests": {}}, {"requests": [None]}, {"requests": [{}]},
+     {"requests": [read("1")], "more": 1}, {"requests": [read("1", headers="x")]}, {"requests": [read("1", dependsOn=3)]},
+     {"requests": [read("1", method="TRACE")]}, {"requests": [read("1", method=None)]}, {"requests": [read("1", to=1)]},
+     {"requests": [{**read("1"), "id": 1}]}],
+)  # fmt: skip
+async def test_a_batch_of_another_form_is_refused_as_a_whole(graph: Graph, body: Any) -> None:
+    reply = await graph.post("mssp", "/$batch", body)
+    assert (reply.status, reply.code) == (400, "BadRequest")
+
+
+async def test_a_batch_is_posted(graph: Graph) -> None:
+    assert (await graph.get("mssp", "/$batch")).status == 405
+    assert (await graph.post("mssp", "/%24batch", {"requests": [read("1")]})).status == 200
 
 
 async def test_replies_come_in_another_order_that_is_the_same_each_time(graph: Graph) -> None:
@@ -83,6 +102,19 @@ async def test_a_fault_meets_one_request_of_a_batch(graph: Graph) -> None:
     replies = by_id(await graph.batch("mssp", [read("1"), read("2")]))
     assert {key: one["status"] for key, one in replies.items()} == {"1": 503, "2": 200}
     assert replies["1"]["headers"]["Retry-After"] == "7"
+
+
+@pytest.mark.parametrize(("when", "enabled"), [("before", True), ("after", False)])
+async def test_a_cut_request_of_a_batch_is_missing_from_the_reply(graph: Graph, when: str, *, enabled: bool) -> None:
+    graph.service.faults.add({"method": "PATCH", "path": "soc-e60b", "reset_connection": when, "times": 1})
+    requests = [
+        {"id": "1", "method": "PATCH", "url": ACCOUNT, "body": {"accountEnabled": False}, "headers": JSON},
+        read("2"),
+        read("3", dependsOn=["1"]),
+    ]
+    replies = by_id(await graph.batch("mssp", requests))
+    assert {key: one["status"] for key, one in replies.items()} == {"2": 200, "3": 424}
+    assert replies["2"]["body"]["accountEnabled"] is enabled
 
 
 async def test_a_next_link_from_a_batch_leads_on_outside_it(serving: Serve, demo: dict[str, Any]) -> None:
