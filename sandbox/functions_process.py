@@ -43,10 +43,6 @@ class FunctionsProcess:
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
-    @property
-    def pid(self) -> int | None:
-        return self._process.pid if self._process else None
-
     async def start(self) -> None:
         system = {name: os.environ[name] for name in INHERITED if name in os.environ}
         process = await asyncio.create_subprocess_exec(

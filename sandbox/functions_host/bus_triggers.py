@@ -19,6 +19,7 @@ from sandbox.functions_host.worker import InvocationFailed, Worker
 
 ACCEPT_WAIT_S = 30.0
 RECONNECT_S = 0.5
+DETACH_S = 0.3  # for the links; the SDK would go on to wait for its keep-alive's next turn
 MAX_ACCEPTING = 2 * (os.cpu_count() or 1)
 logger = logging.getLogger("sandbox.functions_host.servicebus")
 
@@ -74,7 +75,8 @@ class QueueTrigger:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        await asyncio.gather(*self._closing, return_exceptions=True)
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=DETACH_S)
 
     async def _receive_forever(self) -> None:
         while not self._stopping:

@@ -68,6 +68,8 @@ def settings(directory: Path, broker: Broker, **changes: str) -> dict[str, str]:
         "SAMPLE_QUEUE": "lifecycle",
         "JML_SERVICEBUS": broker.connection_string,
         "FUNCTIONS_REQUEST_BODY_SIZE_LIMIT": "100000",
+        "AzureWebJobs.disabled.Disabled": "true",
+        "AzureWebJobs.slow_tick.Disabled": "1",
     } | changes
 
 

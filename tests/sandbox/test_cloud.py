@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import jwt
@@ -16,6 +18,7 @@ from azure.identity import ClientAssertionCredential, ManagedIdentityCredential
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient
 
+from sandbox.functions_process import HostFailed
 from sandbox.local_cloud import LocalCloud
 from tests.sandbox.sample_host import APP, NEVER
 from tests.sandbox.small_world import world
@@ -228,3 +231,18 @@ async def test_a_person_whom_hr_deletes_is_soft_deleted(scenario: Scenario) -> N
     status, _ = await scenario.control("DELETE", f"/tenants/corporate/users/{scenario.ann}")
     assert status == 204
     assert (await scenario.user("deletedUsers"))["displayName"] == "ann"
+
+
+async def test_an_app_that_refuses_to_start_leaves_nothing_behind(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    broken = {"SAMPLE_JOURNAL": "", "SAMPLE_BROKEN": "1"}
+    with (tmp_path / "log").open("w+b") as log:
+        cloud = LocalCloud(world(), record=tmp_path / "record.jsonl", app=APP, settings=broken, log=log)
+        with pytest.raises(HostFailed, match="commercial ended with status 1"):
+            await cloud.__aenter__()
+        log.seek(0)
+        assert "SAMPLE_BROKEN is set" in log.read().decode()
+    assert list((tmp_path / "temporary").iterdir()) == []

@@ -90,9 +90,8 @@ async def test_up_prints_one_line_writes_the_settings_and_ends_on_sigterm(files:
 
 async def test_nothing_outlives_a_supervisor_that_is_killed(files: Path) -> None:
     process = await up(files)
-    await line_of(process)
+    await until(lambda: bool(descendants(process.pid)))
     children = descendants(process.pid)
-    assert len(children) == 2
     process.kill()
     await process.communicate()
     await until(lambda: alive(children) == [])
@@ -117,12 +116,3 @@ async def test_a_world_with_mistakes_names_them_all_and_starts_nothing(files: Pa
     assert (process.returncode, output) == (1, b"")
     for field in ("tenants.mssp.domain", "tenants.other.display_name", "tenants.other.colour"):
         assert field in errors.decode()
-
-
-async def test_an_app_that_refuses_to_start_is_quoted(files: Path) -> None:
-    (files / "app" / "function_app.py").write_text("raise ValueError('JML_POLICY is missing')\n")
-    process = await up(files)
-    output, errors = await asyncio.wait_for(process.communicate(), 30)
-    assert (process.returncode, output) == (1, b"")
-    assert "JML_POLICY is missing" in errors.decode()
-    assert list((files / "temporary").iterdir()) == []

@@ -96,6 +96,13 @@ async def test_a_timer_never_overlaps_itself(host: SampleHost) -> None:
     assert [row["at"] for row in host.rows("slow")] == ["start", "end", "start", "end"]
 
 
+async def test_a_disabled_function_has_no_trigger_but_a_timer_runs_on_demand(host: SampleHost) -> None:
+    await asyncio.sleep(1.1)
+    assert host.rows("slow") == [], "its schedule is every second"
+    assert (await host.request("GET", "/api/disabled"))[0] == 404
+    assert (await host.request("POST", "/admin/functions/slow_tick", json={}))[0] == 200
+
+
 async def test_every_async_function_runs_on_one_loop(host: SampleHost) -> None:
     await host.request("POST", "/admin/functions/tick", json={})
     _, text, _ = await host.request("GET", "/api/things/1")

@@ -43,6 +43,11 @@ def special(req: func.HttpRequest) -> str:
     return "special"
 
 
+@app.route(route="disabled")
+async def disabled(req: func.HttpRequest) -> func.HttpResponse:
+    return func.HttpResponse("not to be reached")
+
+
 @app.route(route="broken")
 async def broken(req: func.HttpRequest) -> func.HttpResponse:
     raise RuntimeError("the sample fails on purpose")
@@ -60,7 +65,7 @@ async def failing_tick(timer: func.TimerRequest) -> None:
     raise RuntimeError("the timer fails on purpose")
 
 
-@app.timer_trigger(schedule="0 0 0 1 1 *", arg_name="timer", run_on_startup=False)
+@app.timer_trigger(schedule="*/1 * * * * *", arg_name="timer", run_on_startup=False)
 async def slow_tick(timer: func.TimerRequest) -> None:
     note(kind="slow", at="start")
     await asyncio.sleep(0.3)
@@ -83,7 +88,7 @@ async def on_message(message: func.ServiceBusMessage) -> None:
         content_type=message.content_type,
         correlation=message.correlation_id,
     )
-    await asyncio.sleep(1.0 if message.get_body() == b"work" else 0.1)
+    await asyncio.sleep(0.6 if message.get_body() == b"work" else 0.1)
     note(kind="message-end", session=message.session_id)
     if message.get_body() == b"refuse":
         raise RuntimeError("the message is refused on purpose")
