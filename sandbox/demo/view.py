@@ -8,6 +8,7 @@ from itertools import groupby
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from sandbox.demo.check import HELD_BY_PRINCIPAL, groups, held, methods, packages
@@ -97,7 +98,7 @@ class View:
                 pass
 
     def _print(self, at: str, style: str, what: str, detail: str) -> None:
-        line = f"  {at}  [{style}]{what:<12}[/{style}] {detail}".rstrip()
+        line = f"  {at}  [{style}]{what:<12}[/{style}] {escape(detail)}".rstrip()
         self.console.print(line, highlight=False, no_wrap=True, overflow="ellipsis")
 
     def _step(self, key: str) -> str:
