@@ -219,19 +219,23 @@ def _sentence(error: Any) -> str:
 def _fill_in(world: World, default_grants: dict[str, list[str]]) -> None:
     """Ids that the file leaves out, and the application under test where it says nothing of it."""
     for name, tenant in world.tenants.items():
-        tenant.id = tenant.id or stable_id("tenants", name)
-        for user in [*tenant.users, *tenant.deleted_users]:
-            user.setdefault("id", stable_id(name, "users", str(user.get("userPrincipalName"))))
-        for kind in ("groups", "devices", "service_principals", "administrative_units", "access_packages"):
-            for item in getattr(tenant, kind):
-                item.id = item.id or stable_id(name, kind, item.displayName)
+        _fill_in_tenant(name, tenant)
     if default_grants:
         jml = world.applications.setdefault("jml", Application())
-        customers = {name: default_grants.get("customer", []) for name in world.tenants}
-        jml.grants = jml.grants or {name: default_grants.get(name, customers[name]) for name in world.tenants}
+        customer = default_grants.get("customer", [])
+        jml.grants = jml.grants or {name: default_grants.get(name, customer) for name in world.tenants}
     for name, application in world.applications.items():
         application.app_id = application.app_id or stable_id("applications", name)
         identity = application.managed_identity or ManagedIdentity()
         identity.client_id = identity.client_id or stable_id("managedIdentities", name, "client")
         identity.principal_id = identity.principal_id or stable_id("managedIdentities", name, "principal")
         application.managed_identity = identity
+
+
+def _fill_in_tenant(name: str, tenant: Tenant) -> None:
+    tenant.id = tenant.id or stable_id("tenants", name)
+    for user in [*tenant.users, *tenant.deleted_users]:
+        user.setdefault("id", stable_id(name, "users", str(user.get("userPrincipalName"))))
+    for kind in ("groups", "devices", "service_principals", "administrative_units", "access_packages"):
+        for item in getattr(tenant, kind):
+            item.id = item.id or stable_id(name, kind, item.displayName)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import itertools
 import uuid
 from collections.abc import Iterable
-from typing import Any
 
 from sandbox.graph.bodies import canonical
-from sandbox.graph.calls import Answer, Call
+from sandbox.graph.calls import Answer, Call, Operation
 from sandbox.graph.directory import Directory, text_of
-from sandbox.graph.operations import seen_user, user
+from sandbox.graph.operations import Rows, seen_user, user
 from sandbox.graph.refusals import refuse
 from sandbox.graph.schema import entity_type
 from sandbox.graph.store import Row
@@ -147,14 +146,14 @@ def transitive_members(call: Call) -> Iterable[Row]:
     return seen.values()
 
 
-def related(relation: str, *, of: str = "user") -> Any:
+def related(relation: str, *, of: str = "user") -> Rows:
     """Objects that the user holds a relation to, or that hold it to the group in the path."""
     if of == "user":
         return lambda call: call.directory.seen_holders_of(relation, seen_user(call)["id"])
     return lambda call: call.directory.seen_objects_of(relation, _seen_group(call)["id"])
 
 
-def owned(kinds: tuple[str, ...]) -> Any:
+def owned(kinds: tuple[str, ...]) -> Rows:
     """Objects of these types that the user owns."""
 
     def rows(call: Call) -> Iterable[Row]:
@@ -221,7 +220,7 @@ def _seen_group(call: Call) -> Row:
     return row
 
 
-def add_link(relation: str) -> Any:
+def add_link(relation: str) -> Operation:
     """POST …/$ref: the object that @odata.id names becomes a member or owner."""
 
     def run(call: Call) -> Answer:
@@ -237,7 +236,7 @@ def add_link(relation: str) -> Any:
     return run
 
 
-def remove_link(relation: str) -> Any:
+def remove_link(relation: str) -> Operation:
     """DELETE …/$ref: a membership that PIM gave ends in PIM too."""
 
     def run(call: Call) -> Answer:

@@ -7,11 +7,10 @@ a request `adminRemove` ends both. For groups an active assignment is a seat in 
 from __future__ import annotations
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
 
-from sandbox.graph.calls import Answer, Call
+from sandbox.graph.calls import Answer, Call, Operation
 from sandbox.graph.directory import Directory, text_of
 from sandbox.graph.filters import instant
 from sandbox.graph.operations import Rows, table
@@ -152,7 +151,7 @@ _SCHEDULE_ID = {
 # -- requests -----------------------------------------------------------------------------------------------------
 
 
-def request(subject: str, kind: str) -> Any:
+def request(subject: str, kind: str) -> Operation:
     """POST of a schedule request: 201, and what it asked for is done."""
     requests = f"{subject}{kind}ScheduleRequests"
 
@@ -170,7 +169,7 @@ def request(subject: str, kind: str) -> Any:
     return run
 
 
-def require(subject: str) -> Any:
+def require(subject: str) -> Callable[[Row], None]:
     """The properties without which a request says nothing; checked before the refusals look at them."""
 
     def check(body: Row) -> None:
@@ -208,17 +207,17 @@ def _term(call: Call) -> Term:
     return Term(call.directory.now(), ends.timestamp() if ends else None)
 
 
-def _remove_from(name: str) -> Any:
+def _remove_from(name: str) -> Callable[[Directory, str], None]:
     return lambda directory, key: directory[name].remove(key)
 
 
-_END: dict[tuple[str, str], Any] = {
+_END: dict[tuple[str, str], Callable[[Directory, str], None]] = {
     ("role", "Eligibility"): _remove_from("roleEligibilitySchedules"),
     ("role", "Assignment"): end_role,
     ("group", "Eligibility"): _remove_from("groupEligibilitySchedules"),
     ("group", "Assignment"): end_group,
 }
-_ASSIGN: dict[tuple[str, str], Any] = {
+_ASSIGN: dict[tuple[str, str], Callable[[Directory, str, str, str, Term], None]] = {
     ("role", "Eligibility"): make_role_eligible,
     ("role", "Assignment"): assign_role,
     ("group", "Eligibility"): make_group_eligible,

@@ -37,6 +37,11 @@ class Query:
     skiptoken: str = ""
     raw: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def comparisons(self) -> list[filters.Compare]:
+        """Every comparison of $filter."""
+        return filters.comparisons(self.filter) if self.filter is not None else []
+
 
 def options_of(text: str) -> dict[str, str]:
     """The options of a query string, percent-decoded; the same one twice is refused."""

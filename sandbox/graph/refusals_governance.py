@@ -51,11 +51,7 @@ def _too_young(call: Call) -> bool:
 
 def _unknown_filter(call: Call) -> bool:
     """PIM for groups lists nothing without a principal or a group to look for."""
-    from sandbox.graph.filters import comparisons
-
-    node = call.query.filter
-    named = {one.path for one in comparisons(node)} if node is not None else set()
-    return not named & {("principalId",), ("groupId",)}
+    return not {one.path for one in call.query.comparisons} & {("principalId",), ("groupId",)}
 
 
 def _group_is_absent(call: Call) -> bool:
@@ -68,11 +64,8 @@ def _not_onboarded(call: Call) -> bool:
 
 
 def _lookup_not_onboarded(call: Call) -> bool:
-    from sandbox.graph.filters import comparisons
-
-    node = call.query.filter
-    wanted = [one for one in comparisons(node) if one.path == ("groupId",)] if node is not None else []
-    groups = (call.directory["groups"].get(str(one.literals[0].value)) for one in wanted)
+    wanted = (one.literals[0].value for one in call.query.comparisons if one.path == ("groupId",))
+    groups = (call.directory["groups"].get(str(key)) for key in wanted)
     return any(group is None or not group.get("_pim") for group in groups)
 
 

@@ -13,6 +13,8 @@ from typing import Any
 from sandbox.graph import packages, people, privileged
 from sandbox.graph.calls import Operation
 from sandbox.graph.operations import (
+    Find,
+    Rows,
     counting,
     listing,
     of_type,
@@ -80,7 +82,7 @@ class Route:
         return body_type(self.body) if ":" in self.body else entity_type(self.body)
 
 
-def _list(template: str, entity: str, rows: Any, cost: int = 1, *, cast: bool = False) -> tuple[Route, ...]:
+def _list(template: str, entity: str, rows: Rows, cost: int = 1, *, cast: bool = False) -> tuple[Route, ...]:
     """A collection and its $count."""
     return (
         Route("GET", template, entity, listing(rows), cost, COLLECTION, cast=cast),
@@ -88,7 +90,7 @@ def _list(template: str, entity: str, rows: Any, cost: int = 1, *, cast: bool = 
     )
 
 
-def _get(template: str, entity: str, find: Any, cost: int = 1) -> Route:
+def _get(template: str, entity: str, find: Find, cost: int = 1) -> Route:
     return Route("GET", template, entity, reading(find), cost, SINGLE)
 
 
@@ -122,7 +124,7 @@ def _users() -> tuple[Route, ...]:
     )
 
 
-def _memberships(user: str, relation: str, rows: Any) -> tuple[Route, ...]:
+def _memberships(user: str, relation: str, rows: Rows) -> tuple[Route, ...]:
     """The relation, and its casts, which are advanced queries (learn api/user-list-memberof)."""
     casts = ("group", "directoryRole", "administrativeUnit")
     return (

@@ -36,7 +36,8 @@ async def test_an_absolute_url_refuses_the_batch(graph: Graph) -> None:
 @pytest.mark.parametrize(
     "body",
     [None, [], "x", {}, {"requests": None}, {"requests": {}}, {"requests": [None]}, {"requests": [{}]},
-     {"requests": [read("1")], "more": 1}, {"requests": [read("1", headers="x")]}, {"requests": [read("1", dependsOn=3)]},
+     {"requests": [read("1")], "more": 1}, {"requests": [read("1", headers="x")]},
+     {"requests": [read("1", dependsOn=3)]},
      {"requests": [read("1", method="TRACE")]}, {"requests": [read("1", method=None)]}, {"requests": [read("1", to=1)]},
      {"requests": [{**read("1"), "id": 1}]}],
 )  # fmt: skip
