@@ -40,7 +40,7 @@ async def _up(options: argparse.Namespace) -> None:
         if not task.cancelling():  # a second signal must not cut the tidying up short
             task.cancel()
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, stop)
     cloud = LocalCloud(
         options.world,

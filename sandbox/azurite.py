@@ -48,6 +48,7 @@ class Azurite:
             env={"PATH": os.environ.get("PATH", ""), "AZURITE_ACCOUNTS": self._account_keys()},
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
+            start_new_session=True,
         )
         try:
             await asyncio.wait_for(self._read_endpoints(), START_S)

@@ -5,13 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from sandbox.entra import EXCHANGE_AUDIENCE
 from sandbox.servicebus import QueueSpec
-
-if TYPE_CHECKING:
-    from sandbox.world import World
+from sandbox.world import Application, ManagedIdentity, World, stable_id
 
 API_AUDIENCE = "api://jml"
 QUEUES: Mapping[str, QueueSpec] = {
@@ -55,6 +52,24 @@ DEPLOYMENTS: Mapping[str, Deployment] = {
 
 def storage_accounts(names: tuple[str, ...]) -> list[str]:
     return [_named(name).storage_account for name in names]
+
+
+def supply_application(names: tuple[str, ...], world: World, permissions: list[str]) -> None:
+    """The app of a deployment, where the world says nothing of it: at home and consented in that MSSP tenant."""
+    for deployment in map(_named, names):
+        name = deployment.application
+        if name in world.applications or deployment.mssp not in world.tenants:
+            continue
+        identity = ManagedIdentity(
+            client_id=stable_id("managedIdentities", name, "client"),
+            principal_id=stable_id("managedIdentities", name, "principal"),
+        )
+        world.applications[name] = Application(
+            app_id=stable_id("applications", name),
+            managed_identity=identity,
+            home_tenant=deployment.mssp,
+            grants={deployment.mssp: permissions},
+        )
 
 
 def chosen(names: tuple[str, ...], world: World) -> list[Deployment]:

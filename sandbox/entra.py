@@ -42,9 +42,7 @@ REFUSALS: Mapping[int, _Refusal] = {
     ),
     900144: _Refusal(400, "invalid_request", "The request body must contain the following parameter: '{0}'."),
     70003: _Refusal(400, "unsupported_grant_type", "The app requested an unsupported grant type '{0}'."),
-    7000216: _Refusal(
-        401, "invalid_client", "'client_assertion' is required for the 'client_credentials' grant type."
-    ),
+    7000216: _Refusal(401, "invalid_client", "'client_assertion' is required for the 'client_credentials' grant type."),
     7000215: _Refusal(401, "invalid_client", "Invalid client secret provided."),
     700016: _Refusal(
         400,

@@ -52,6 +52,7 @@ class FunctionsProcess:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=self._log,
+            start_new_session=True,  # a terminal's Ctrl-C is the supervisor's, which stops its children in order
         )
         self._process = process
         self._stopping = False

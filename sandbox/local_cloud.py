@@ -26,6 +26,7 @@ from sandbox.deployments import (
     chosen,
     settings_for,
     storage_accounts,
+    supply_application,
 )
 from sandbox.entra import Entra
 from sandbox.faults import FaultBoard
@@ -135,8 +136,9 @@ class LocalCloud:
 
     def _open_world(self) -> tuple[World, GraphService]:
         """In a thread, for reading a world loads Microsoft's models."""
-        given = self._given_world
-        world = given if isinstance(given, World) else load_world(given, default_grants=default_grants())
+        given, grants = self._given_world, default_grants()
+        world = given if isinstance(given, World) else load_world(given, default_grants=grants)
+        supply_application(self._names, world, grants["mssp"])
         self.entra = Entra(world, login=self.login_url, resources={self.graph_url}, api_audience=API_AUDIENCE)
         self._identities = ManagedIdentityEndpoint(self.entra)
         recorder = Recorder(self.record)

@@ -47,9 +47,7 @@ class ManagedIdentityEndpoint:
         application = self._entra.world.applications[name]
         identity = application.managed_identity
         if identity is None or request.query.get("client_id") != identity.client_id:
-            return _refuse(
-                400, "No User Assigned or Delegated Managed Identity found for specified ClientId."
-            )
+            return _refuse(400, "No User Assigned or Delegated Managed Identity found for specified ClientId.")
         return web.json_response(
             {
                 "access_token": self._entra.identity_token(application, resource),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sandbox.deployments import DeploymentImpossible, Endpoints, chosen, settings_for
+from sandbox.deployments import DeploymentImpossible, Endpoints, chosen, settings_for, supply_application
 from tests.sandbox.small_world import world
 
 
@@ -20,6 +20,14 @@ def test_a_deployment_whose_tenants_are_missing_is_refused_by_name() -> None:
         chosen(("gov",), world(applications={"jml": {}}))
     with pytest.raises(DeploymentImpossible, match="no deployment 'moon'; there are: commercial, gov"):
         chosen(("moon",), world())
+
+
+def test_an_application_that_the_world_leaves_out_is_supplied_at_home_in_its_own_tenant() -> None:
+    one = world(applications={})
+    supply_application(("commercial", "gov"), one, ["User.Read.All"])
+    assert [deployment.application for deployment in chosen(("commercial", "gov"), one)] == ["jml", "jml-gov"]
+    assert one.applications["jml-gov"].home_tenant == "gov"
+    assert one.applications["jml-gov"].grants == {"gov": ["User.Read.All"]}
 
 
 def test_the_gov_deployment_has_its_own_tenant_identity_and_exchange() -> None:
