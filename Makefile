@@ -60,8 +60,9 @@ lock: $(READY) ## Compile requirements*.in into pinned requirements*.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header -c requirements.txt requirements-dev.in -o requirements-dev.txt
 
 .PHONY: schemas
-schemas: $(READY) ## Write the JSON Schemas of policy and world files again
+schemas: $(READY) ## Write what is made from code: JSON Schemas of policy and world files, docs/permissions.md
 	@$(BIN)/python -m jml policy-schema > policy.schema.json
+	@$(BIN)/python -m jml permissions > docs/permissions.md
 	@$(BIN)/python -m sandbox.worlds.schema
 
 .PHONY: clean

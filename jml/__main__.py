@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jml.evidence import problems
+from jml.permissions import markdown
 from jml.policy import Policy
 from shared.errors import Denied, InvalidConfiguration, Refused, Transient
 
@@ -54,6 +55,9 @@ def _parser() -> argparse.ArgumentParser:
     verify = commands.add_parser("verify-evidence", help="check evidence files: chain and summary")
     verify.add_argument("file", type=Path, nargs="+")
     verify.set_defaults(run=_verify)
+
+    permissions = commands.add_parser("permissions", help="print what has to be granted where, as Markdown")
+    permissions.set_defaults(run=_permissions)
 
     schema = commands.add_parser("policy-schema", help="print the JSON Schema of the policy file")
     schema.set_defaults(run=_schema)
@@ -140,6 +144,11 @@ def _verify(options: argparse.Namespace) -> int:
 
 def _schema(_: argparse.Namespace) -> int:
     print(json.dumps(Policy.model_json_schema(), indent=2))
+    return 0
+
+
+def _permissions(_: argparse.Namespace) -> int:
+    print(markdown())
     return 0
 
 

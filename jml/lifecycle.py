@@ -21,7 +21,7 @@ from jml.state import People, RunRecord, Runs, RunState, Schedule
 from jml.steps import DisableAccount, LeaverStep, RevokeSessions, recall
 from jml.truth import CorporateTenant
 from shared.clock import Clock, to_text
-from shared.converge import Pause, converge
+from shared.converge import Patience, Pause, converge
 from shared.errors import Conflict, Denied, InvalidEvent, Refused, Transient, Unsafe
 from shared.journal import Journal
 from shared.ledger import Entry, Kind, Ledger
@@ -115,10 +115,11 @@ class Lifecycle:
 
     async def _work(self, case: _Case, journal: Journal[LeaverStep], work: Offboarding) -> _End | None:
         """Converge; returns how the run ends, or None when it was saved to be continued."""
-        limits = self.policy.limits
+        limits, now = self.policy.limits, self.clock.now()
         poll = limits.poll.total_seconds()
+        patient = now - case.run.opened_at <= limits.wait
         try:
-            pause = await converge(work, journal, self.clock, self.clock.now() + limits.slice, poll)
+            pause = await converge(work, journal, self.clock, Patience(now + limits.slice, poll, waits=patient))
             why = "effects are not known yet"
         except Stopped as stopped:
             return _End(stopped.outcome, str(stopped))
@@ -128,10 +129,10 @@ class Lifecycle:
             return _End(RunOutcome.FAILED, str(error))
         except Transient as error:
             pause, why = Pause(max(error.retry_after, poll)), str(error)
-        if pause is None:
+            if not patient:
+                return _End(RunOutcome.FAILED, f"waited longer than the policy allows: {why}")
+        if pause is None or not patient:
             return _End(conclude(journal), "", *_retention(work, self.policy))
-        if self.clock.now() - case.run.opened_at > limits.wait:
-            return _End(RunOutcome.FAILED, f"waited longer than the policy allows: {why}")
         await self._wait(case, journal, pause, why)
         return None
 
@@ -154,7 +155,9 @@ class Lifecycle:
         report("run closed", run=case.run.id, person=case.run.person, outcome=end.outcome.value, reason=end.reason)
 
     async def _retain(self, event: LeaverEvent, delete_at: datetime | None) -> None:
-        """The person's offboarding goes on to the deletion of the accounts, or is done."""
+        """The offboarding goes on to the deletion of the accounts; or it is done, and nobody is watched any more."""
+        if delete_at is None:
+            await People(self.store).forget_accounts(event.person)
         schedule = Schedule(self.store)
         scheduled = await schedule.get(event.person)
         if scheduled is None:

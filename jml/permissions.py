@@ -96,5 +96,26 @@ PRIVILEGED_ROLE = "Privileged Authentication Administrator"
 """The Entra role that the app itself must hold in the MSSP tenant: application permissions alone cannot disable or
 delete holders of Entra roles, or members and owners of role-assignable groups (Microsoft: sensitive actions)."""
 
+
+def markdown() -> str:
+    """The table for people: docs/permissions.md is this text."""
+    rows = "\n".join(f"| {one.tenant.value} | `{one.name}` | {one.purpose} |" for one in PERMISSIONS)
+    return f"""# Permissions
+
+Graph application permissions of the multitenant app, tenant by tenant. `python -m jml doctor` names the missing ones.
+Made from `jml/permissions.py` by `make schemas`.
+
+| tenant | permission | it is there to |
+|---|---|---|
+{rows}
+
+In the MSSP tenant the app's service principal also holds the Entra role **{PRIVILEGED_ROLE}**:
+application permissions alone cannot disable or delete holders of Entra roles, or members and owners of role-assignable
+groups.
+
+In its own subscription the managed identity needs Storage Table Data Contributor on the storage account, and Azure
+Service Bus Data Sender and Data Receiver on the namespace."""
+
+
 GRANTS: dict[str, list[str]] = {role.value: [p.name for p in PERMISSIONS if p.tenant is role] for role in TenantRole}
 """Tenant role → names of its permissions."""

@@ -14,7 +14,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from jml.leavedate import DateRule
 from jml.people import Cause
 
-Duration = Annotated[timedelta, Field(ge=timedelta(0), description="ISO 8601, such as PT1H or P30D")]
+Duration = Annotated[
+    timedelta,
+    Field(ge=timedelta(0), le=timedelta(days=3650), description="ISO 8601, such as PT1H or P30D; at most ten years"),
+]
 
 
 def _zone_exists(name: str) -> str:

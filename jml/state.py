@@ -87,6 +87,12 @@ class People:
         }
         await _put(self._store, PEOPLE, Row(self.PARTITION, link.person, values, link.version))
 
+    async def forget_accounts(self, person: str) -> None:
+        """The accounts are gone: there is nobody left to watch."""
+        link = await self.get(person)
+        if link is not None and link.accounts:
+            await self.put(replace(link, accounts=frozenset()))
+
     async def begin(self, person: str, run: str) -> int:
         """Make `run` the person's newest; returns its generation, the same again for the same run."""
         link = await self.get(person) or Link(person)

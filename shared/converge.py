@@ -55,11 +55,22 @@ class Pause:
     seconds: float
 
 
-async def converge(work: Work[S], journal: Journal[S], clock: Clock, deadline: datetime, poll: float) -> Pause | None:
+@dataclass(frozen=True)
+class Patience:
+    """How long one slice works (`deadline`), and the least pause in seconds (`poll`).
+
+    `waits` False: the run has waited long enough, and what is still unknown no longer holds up what comes after it.
+    """
+
+    deadline: datetime
+    poll: float
+    waits: bool = True
+
+
+async def converge(work: Work[S], journal: Journal[S], clock: Clock, patience: Patience) -> Pause | None:
     """Work until nothing is left to do (None) or only waiting is.
 
-    `deadline` ends the slice before the next writes; `poll` is the least pause in seconds. Raises Transient, Denied
-    and Refused from gathering, and Unsafe when a guard contradicts the plan.
+    Raises Transient, Denied and Refused from gathering, and Unsafe when a guard contradicts the plan.
     """
     deep, rereads = False, 0
     while True:
@@ -67,8 +78,8 @@ async def converge(work: Work[S], journal: Journal[S], clock: Clock, deadline: d
         await journal.settle(work.observe)
         plan = work.plan(journal.results)
         await _write_down(plan, work, journal)
-        chains = _due(plan, journal)
-        if chains and clock.now() >= deadline:
+        chains = _due(plan, journal, waits=patience.waits)
+        if chains and clock.now() >= patience.deadline:
             return Pause(0)
         if chains:
             await _perform(chains, work, journal)
@@ -81,7 +92,7 @@ async def converge(work: Work[S], journal: Journal[S], clock: Clock, deadline: d
             await clock.sleep(REREADS[rereads])
             rereads += 1
         else:
-            return Pause(max(poll, *(s.retry_after for s in journal.unsettled)))
+            return Pause(max(patience.poll, *(s.retry_after for s in journal.unsettled)))
 
 
 async def _write_down(plan: Plan[S], work: Work[S], journal: Journal[S]) -> None:
@@ -90,10 +101,10 @@ async def _write_down(plan: Plan[S], work: Work[S], journal: Journal[S]) -> None
     await journal.protect(refusals)
 
 
-def _due(plan: Plan[S], journal: Journal[S]) -> list[Chain[S]]:
+def _due(plan: Plan[S], journal: Journal[S], *, waits: bool) -> list[Chain[S]]:
     """What may be sent now: of the first phase that has anything ready, and that does not wait for an earlier one."""
     for phase in plan.phases:
-        if phase.waits and journal.unsettled:
+        if phase.waits and waits and journal.unsettled:
             return []
         chains = [tuple(step for step in chain if journal.ready(step)) for chain in phase.chains]
         if due := [chain for chain in chains if chain]:
