@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 
 import httpx
 from jwt import PyJWK
@@ -29,11 +30,16 @@ class SigningKeys:
     def __init__(self, login_endpoint: str, clock: Clock) -> None:
         self._login = login_endpoint
         self._clock = clock
-        self._http = httpx.AsyncClient(timeout=httpx.Timeout(5.0))
         self._known: dict[str, _Known] = {}
 
+    @cached_property
+    def _http(self) -> httpx.AsyncClient:
+        """Made when the first token comes, for reading the trusted authorities is dear."""
+        return httpx.AsyncClient(timeout=httpx.Timeout(5.0))
+
     async def close(self) -> None:
-        await self._http.aclose()
+        if "_http" in self.__dict__:
+            await self._http.aclose()
 
     async def find(self, tenant: str, key_id: str) -> PyJWK | None:
         """The key of that id, or None when the tenant has none. Raises Transient when the keys cannot be had."""
