@@ -101,7 +101,7 @@ class Lifecycle:
             await journal.resume({"attempt": run.attempt})
         else:
             await ledger.append([Entry(Kind.OPENED, _opening(case, self.policy))], self.clock.now())
-        report("run resumed" if journal.slice else "run opened", run=run.id, person=run.person)
+        report("run resumed" if journal.slice else "run opened", run=run.id, person=run.person, tenant=self.tenant)
         link = await People(self.store).get(run.person)
         if link is not None and link.generation > run.generation:
             await self._close(case, _End(RunOutcome.SUPERSEDED, f"run {link.run} is newer"))
@@ -144,7 +144,7 @@ class Lifecycle:
         await journal.note(Kind.WAITING, {"until": to_text(until), "reason": why})
         await Runs(self.store).put(saved)
         await self.messages.send([to_message(case.event, now, saved.attempt, until)])
-        report("run waits", run=saved.id, person=saved.person, until=to_text(until), reason=why)
+        report("run waits", run=saved.id, person=saved.person, tenant=self.tenant, until=to_text(until), reason=why)
 
     async def _close(self, case: _Case, end: _End) -> None:
         """Schedule first, then the closing row, then the run's own row: each is found again after a crash."""
@@ -152,7 +152,14 @@ class Lifecycle:
             await self._retain(case.event, end.delete_at)
         await case.ledger.close({"outcome": end.outcome.value, "reason": end.reason}, self.clock.now())
         await self._finish(case.run, end.outcome.value)
-        report("run closed", run=case.run.id, person=case.run.person, outcome=end.outcome.value, reason=end.reason)
+        report(
+            "run closed",
+            run=case.run.id,
+            person=case.run.person,
+            tenant=self.tenant,
+            outcome=end.outcome.value,
+            reason=end.reason,
+        )
 
     async def _retain(self, event: LeaverEvent, delete_at: datetime | None) -> None:
         """The offboarding goes on to the deletion of the accounts; or it is done, and nobody is watched any more."""

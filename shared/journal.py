@@ -9,6 +9,7 @@ from typing import Any, Generic
 
 from shared.ledger import Entry, Kind, Ledger
 from shared.plan import FINAL, Attempt, Finding, Observation, Result, S
+from shared.telemetry import report
 
 
 @dataclass
@@ -130,6 +131,7 @@ class Journal(Generic[S]):
         entries = [Entry(Kind.ATTEMPTED, _attempt_data(attempt), step.key) for step, attempt in outcomes]
         await self._ledger.append(entries, self._now())
         for step, attempt in outcomes:
+            self._report(step.key, attempt.result, status=attempt.status, request=attempt.request_id)
             standing = self.standings[step.key]
             standing.result, standing.reference = attempt.result, attempt.reference
             standing.retry_after = attempt.retry_after
@@ -147,11 +149,15 @@ class Journal(Generic[S]):
             if seen.done:
                 entries.append(Entry(Kind.VERIFIED, {"after": dict(seen.state)}, key))
                 standing.result = Result.VERIFIED
+                self._report(key, Result.VERIFIED)
             elif seen.gave_up and not standing.settled:
                 data = {"result": Result.REFUSED, "reason": seen.gave_up}
                 entries.append(Entry(Kind.ATTEMPTED, data, key))
                 standing.result, standing.reference = Result.REFUSED, ""
         await self._ledger.append(entries, self._now())
+
+    def _report(self, step: str, outcome: Result, **facts: str | int) -> None:
+        report("step", run=self._ledger.run, step=step, outcome=outcome.value, **facts)
 
 
 def _attempt_data(attempt: Attempt) -> dict[str, Any]:
