@@ -113,16 +113,13 @@ def _by_date(date: LeaveDate) -> Leaving:
 
 
 def read_person(document: Mapping[str, Any]) -> Person:
-    """A Graph user, as selected by PERSON_FIELDS; a deleted one carries `deletedDateTime`."""
-    deleted = document.get("deletedDateTime")
+    """A Graph user, as selected by PERSON_FIELDS."""
     written = document.get("employeeLeaveDateTime")
     return Person(
         id=str(document["id"]),
-        presence=Presence.DELETED if deleted else Presence.PRESENT,
         enabled=document.get("accountEnabled") is not False,
         written=None if written is None else str(written),
         attributes={name: str(document[name]) for name in PERSON_FIELDS[3:] if document.get(name) is not None},
-        deleted_at=from_text(deleted) if deleted else None,
     )
 
 
