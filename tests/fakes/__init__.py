@@ -1,0 +1,1 @@
+"""Stand-ins for the outside world that keep its rules: tables, messages, time, and Graph through the sandbox."""
