@@ -149,12 +149,13 @@ class Journal(Generic[S]):
             if seen.done:
                 entries.append(Entry(Kind.VERIFIED, {"after": dict(seen.state)}, key))
                 standing.result = Result.VERIFIED
-                self._report(key, Result.VERIFIED)
             elif seen.gave_up and not standing.settled:
                 data = {"result": Result.REFUSED, "reason": seen.gave_up}
                 entries.append(Entry(Kind.ATTEMPTED, data, key))
                 standing.result, standing.reference = Result.REFUSED, ""
         await self._ledger.append(entries, self._now())
+        for entry in entries:
+            self._report(entry.step, Result.VERIFIED if entry.kind is Kind.VERIFIED else Result.REFUSED)
 
     def _report(self, step: str, outcome: Result, **facts: str | int) -> None:
         report("step", run=self._ledger.run, step=step, outcome=outcome.value, **facts)
