@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from shared.clock import Clock
 from shared.errors import Unsafe
 from shared.journal import Journal
-from shared.plan import Attempt, Chain, Observation, Plan, Result, S
+from shared.plan import Attempt, Chain, Observation, Plan, Result, S, keys
 
 REREADS = (0.5, 1.0, 2.0)
 """Seconds before each further look at an effect that does not show yet: replicas of a directory lag by about that."""
@@ -104,7 +104,8 @@ async def _write_down(plan: Plan[S], work: Work[S], journal: Journal[S]) -> None
 def _due(plan: Plan[S], journal: Journal[S], *, waits: bool) -> list[Chain[S]]:
     """What may be sent now: of the first phase that has anything ready, and that does not wait for an earlier one."""
     for phase in plan.phases:
-        if phase.waits and waits and journal.unsettled:
+        own = keys(phase.steps)
+        if phase.waits and waits and any(standing.step.key not in own for standing in journal.unsettled):
             return []
         chains = [tuple(step for step in chain if journal.ready(step)) for chain in phase.chains]
         if due := [chain for chain in chains if chain]:

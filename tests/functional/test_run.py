@@ -268,6 +268,21 @@ async def test_a_write_whose_answer_is_lost_is_settled_by_what_is_read(stage: St
     assert all(step["result"] == "verified" for step in (await stage.only_run())["steps"])
 
 
+async def test_a_mark_that_was_not_answered_is_written_by_a_later_slice(stage: Stage) -> None:
+    """What waits for everything before it does not wait for itself."""
+    send, busy = stage.mssp.send, [Reply(503)]
+
+    async def marks_late(calls: Sequence[Call], *, in_order: bool = False) -> list[Reply]:
+        if busy and any("onPremisesExtensionAttributes" in (call.body or {}) for call in calls):
+            return [busy.pop()]
+        return await send(calls, in_order=in_order)
+
+    with patch.object(stage.mssp, "send", marks_late):
+        await stage.offboard(LEAVER)
+    assert not busy
+    assert stage.user(ACCOUNT)["onPremisesExtensionAttributes"]["extensionAttribute15"]
+
+
 async def test_a_reading_that_fails_plans_no_removal(stage: Stage) -> None:
     """Unknown is not empty: nothing is called clean, and nothing removed, on half a reading."""
     stage.mssp.faults.add({"method": "GET", "path": "appRoleAssignments", "status": 500, "times": 1})
