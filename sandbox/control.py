@@ -105,7 +105,7 @@ class _Control:
 
     async def set_latency(self, request: web.Request) -> web.Response:
         milliseconds = (await _body(request)).get("ms")
-        if not isinstance(milliseconds, int) or not 0 <= milliseconds <= MAX_LATENCY_MS:
+        if type(milliseconds) is not int or not 0 <= milliseconds <= MAX_LATENCY_MS:
             raise ControlRefused(400, "BadRequest", f"ms: expected a whole number from 0 to {MAX_LATENCY_MS}")
         self._cloud.graph.latency_ms = milliseconds
         return web.Response(status=204)

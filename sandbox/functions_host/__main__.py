@@ -30,6 +30,7 @@ START_ERRORS = (
     InvalidSchedule,
     MissingSetting,
     UnsupportedFunction,
+    OSError,
 )
 
 

@@ -56,10 +56,12 @@ class Host:
         ]
 
     async def stop(self) -> None:
+        timers = [timer.finish(GRACE_S) for timer in self._timers.values()]
+        queues = [queue.stop(GRACE_S) for queue in self._queues]
+        await asyncio.gather(*timers, *queues)
         for schedule in self._schedules:
             schedule.cancel()
         await asyncio.gather(*self._schedules, return_exceptions=True)
-        await asyncio.gather(*(queue.stop(GRACE_S) for queue in self._queues))
         if self._runner is not None:
             await self._runner.cleanup()
         with contextlib.suppress(OSError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import logging
 from datetime import UTC, datetime
@@ -38,8 +39,10 @@ class TimerStatus:
     def set(self, function: str, last: datetime, due: datetime) -> None:
         now = datetime.now(UTC).isoformat()
         self._rows[function] = {"Last": last.isoformat(), "LastUpdated": now, "Next": due.isoformat()}
-        if self._path is not None:
-            self._path.write_text(json.dumps(self._rows))
+        if self._path is not None:  # whole or not at all: the process may be killed here
+            draft = self._path.with_suffix(".draft")
+            draft.write_text(json.dumps(self._rows))
+            draft.replace(self._path)
 
 
 class Timer:
@@ -76,6 +79,12 @@ class Timer:
             finally:
                 due = self._schedule.next_after(datetime.now(UTC))
                 self._status.set(self.function.name, started, due)
+
+    async def finish(self, grace_s: float) -> None:
+        """Waits for the run that is under way, if there is one."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace_s), self._alone:
+                pass
 
     async def _run_logged(self, *, past_due: bool) -> None:
         try:

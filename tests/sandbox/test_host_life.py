@@ -34,12 +34,16 @@ async def test_a_killed_host_starts_again_at_its_address_with_its_message_and_it
         assert host.rows("tick")[ticks]["past_due"] is True
 
 
-async def test_a_stopped_host_finishes_the_message_it_works_on(tmp_path: Path) -> None:
+async def test_a_stopped_host_finishes_the_message_and_the_timer_it_works_on(tmp_path: Path) -> None:
     async with sample_host(tmp_path) as host:
         await host.send("lifecycle", WORK)
         await until(lambda: bool(host.rows("message")))
+        timer = asyncio.create_task(host.request("POST", "/admin/functions/slow_tick", json={}))
+        await until(lambda: bool(host.rows("slow")))
         await host.process.stop()
         assert len(host.rows("message-end")) == 1
+        assert [row["at"] for row in host.rows("slow")] == ["start", "end"]
+        assert (await timer)[0] == 200
         assert host.broker.counts()["lifecycle"] == {"active": 0, "scheduled": 0, "deadLettered": 0}
 
 
