@@ -63,6 +63,9 @@ async def _run(host: Host, ready_line: TextIO) -> None:
         await stop.wait()
     finally:
         await host.stop()
+        logging.getLogger("asyncio").setLevel(
+            logging.CRITICAL
+        )  # an app in Functions is never told to close its clients
 
 
 def _parse() -> argparse.Namespace:
