@@ -27,7 +27,7 @@ def load_policy(path: Path, model: type[M]) -> M:
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfiguration(subject, [f"cannot be read: {error}"]) from error
     except yaml.YAMLError as error:
-        raise InvalidConfiguration(subject, [f"is no YAML: {error}"]) from error
+        raise InvalidConfiguration(subject, [f"is no YAML: {error}"]) from None
     repeated = _repeated_keys(tree)
     try:
         policy = model.model_validate(document)
@@ -36,7 +36,7 @@ def load_policy(path: Path, model: type[M]) -> M:
             f"line {_line(tree, one['loc'])}: {_path(one['loc'])}: {one['msg']}{_given(one['input'])}"
             for one in error.errors(include_url=False)
         ]
-        raise InvalidConfiguration(subject, repeated + problems) from error
+        raise InvalidConfiguration(subject, repeated + problems) from None  # its text says it all
     if repeated:
         raise InvalidConfiguration(subject, repeated)
     return policy
