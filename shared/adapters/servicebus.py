@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from itertools import groupby
 from uuid import UUID
@@ -16,6 +17,22 @@ from shared.ports import Message
 from shared.settings import Bus
 
 
+class _Lane:
+    """One queue's sender, used by one caller at a time: a sender of the SDK must not be shared by two that wait.
+
+    Two that open it together, or again after a lost connection, close it under each other's hands (Microsoft:
+    azure-servicebus, "Thread safety"). The next one waits for its turn instead.
+    """
+
+    def __init__(self, sender: ServiceBusSender) -> None:
+        self.sender = sender
+        self._turn = asyncio.Lock()
+
+    async def send(self, messages: Sequence[ServiceBusMessage]) -> None:
+        async with self._turn:
+            await _send_all(self.sender, messages)
+
+
 class ServiceBus:
     """Messages over one namespace; senders stay open between calls."""
 
@@ -24,23 +41,27 @@ class ServiceBus:
             self._client = ServiceBusClient.from_connection_string(bus.connection_string)
         else:
             self._client = ServiceBusClient(bus.namespace, credential)
-        self._senders: dict[str, ServiceBusSender] = {}
+        self._lanes: dict[str, _Lane] = {}
 
     async def close(self) -> None:
-        for sender in self._senders.values():
-            await sender.close()
+        for lane in self._lanes.values():
+            await lane.sender.close()
         await self._client.close()
 
     async def send(self, messages: Sequence[Message]) -> None:
         """In as few batches as the size limit allows; raises Refused for a message that is too large by itself."""
         for queue, group in groupby(messages, key=lambda message: message.queue):
-            sender = self._senders.setdefault(queue, self._client.get_queue_sender(queue))
             try:
-                await _send_all(sender, [_outgoing(message) for message in group])
+                await self._lane(queue).send([_outgoing(message) for message in group])
             except MessageSizeExceededError as error:
                 raise Refused(f"queue {queue}: a message is too large") from error
             except ServiceBusError as error:
                 raise Transient(f"queue {queue}: {type(error).__name__}") from error
+
+    def _lane(self, queue: str) -> _Lane:
+        if queue not in self._lanes:
+            self._lanes[queue] = _Lane(self._client.get_queue_sender(queue))
+        return self._lanes[queue]
 
 
 async def _send_all(sender: ServiceBusSender, messages: Sequence[ServiceBusMessage]) -> None:

@@ -43,8 +43,8 @@ def written(instant: datetime) -> str:
 
 
 @contextmanager
-def _sockets_closed() -> Iterator[None]:
-    """aiohttp leaves TLS connections to close by themselves, which a command that ends does not wait for."""
+def sockets_closed() -> Iterator[None]:
+    """aiohttp leaves TLS connections to close by themselves, and azure-servicebus those that were cut: not ours to fix."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         yield
@@ -90,6 +90,10 @@ class Scenario:
         text = when if isinstance(when, str) else written(when)
         self.change(person, employeeLeaveDateTime=text)
         return text
+
+    def leave_soon(self, person: str) -> None:
+        """A leave date that has just passed."""
+        self.set_leave_date(person, now() - timedelta(seconds=1))
 
     def clear_leave_date(self, person: str) -> None:
         self.change(person, employeeLeaveDateTime=None)
@@ -223,7 +227,7 @@ class Scenario:
         prefix = ["--env", str(self.env_file())] if env else []
         out, err = io.StringIO(), io.StringIO()
         with (
-            _sockets_closed(),
+            sockets_closed(),
             mock.patch.dict(os.environ),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
