@@ -137,6 +137,8 @@ class Entra:
             "iss": issuer(self.login, tenant_id),
             **validity(),
             "tid": tenant_id,
+            "oid": str(uuid.uuid5(uuid.UUID(tenant_id), "caller")),
+            "sub": str(uuid.uuid5(uuid.UUID(tenant_id), "subject of caller")),
             "ver": "2.0",
         }
         chosen = {name: value for name, value in {**defaults, **claims}.items() if value is not None}
