@@ -44,7 +44,7 @@ def written(instant: datetime) -> str:
 
 @contextmanager
 def sockets_closed() -> Iterator[None]:
-    """aiohttp leaves TLS connections to close by themselves, and azure-servicebus those that were cut: not ours to fix."""
+    """What the SDKs leave open is not ours to fix: aiohttp's closing TLS connections, azure-servicebus's cut ones."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)
         yield
