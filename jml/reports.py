@@ -16,7 +16,7 @@ from shared.ledger import Ledger
 from shared.plan import RunOutcome
 from shared.ports import TableStore, Value
 
-GUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+GUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 MOST = 200
 FILTERS: dict[str, frozenset[str] | None] = {
     "person": None,
@@ -97,6 +97,6 @@ def _decoded(text: str | None) -> str | None:
     if text is None:
         return None
     try:
-        return base64.urlsafe_b64decode(text.encode()).decode()
+        return base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
         raise BadQuery("continuation: the value that the page before gave was expected") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from shared.errors import InvalidConfiguration
 
-GUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$")
+GUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 SERVICE_BUS = "JML_SERVICEBUS"
 
 
