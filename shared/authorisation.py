@@ -106,7 +106,7 @@ class Door:
             )
         except jwt.InvalidTokenError as error:
             raise Unauthenticated(f"the token is refused: {type(error).__name__}") from error
-        if claims["tid"] != tenant or claims["ver"] != "2.0" or not isinstance(claims["oid"], str):
+        if claims["tid"] != tenant or claims["ver"] != "2.0" or not _is_text(claims["oid"]):
             raise Unauthenticated("the token's tid, ver or oid is not what its issuer writes")
         return claims
 
@@ -125,7 +125,7 @@ class Door:
         """The roles that count: granted by the tenant, and in the kind of token, that the table names for them."""
         granted = claims.get("roles")
         names = {str(name) for name in granted} if isinstance(granted, list) else set()
-        delegated = bool(claims.get("scp")) and claims.get("idtyp") != "app"
+        delegated = _is_text(claims.get("scp")) and claims.get("idtyp") != "app"
         return frozenset(
             role
             for role, (tenant, kind) in DOORS.items()
@@ -133,6 +133,10 @@ class Door:
             and self.tenants.get(tenant) == claims["tid"]
             and (kind is TokenKind.DELEGATED) == delegated
         )
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip())
 
 
 def _bearer(header: str | None) -> str:
