@@ -46,7 +46,7 @@ class _Data(BaseModel):
     person: Guid
     tenant: Guid
     effective: Effective
-    revision: int = Field(ge=1)
+    revision: int = Field(ge=1, le=2**31 - 1)
     cause: Cause
     written: str = Field(max_length=64)
     zone: str = Field(max_length=64)

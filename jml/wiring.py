@@ -3,21 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from jml.policy import Policy
 from jml.services import Services
 from shared.adapters.cloud import Cloud
 from shared.authorisation import Door, Tenant
 from shared.clock import SystemClock
+from shared.errors import InvalidConfiguration
 from shared.policyfile import load_policy
 from shared.settings import Settings, load_settings
 
 
 def configuration(environment: Mapping[str, str] = os.environ) -> tuple[Settings, Policy]:
     """Settings and policy. Raises InvalidConfiguration with every problem of both."""
-    settings = load_settings(environment)
+    try:
+        settings = load_settings(environment)
+    except InvalidConfiguration as wrong:
+        raise InvalidConfiguration("settings", [*wrong.problems, *_policy_problems(environment)]) from wrong
     return settings, load_policy(settings.policy, Policy)
+
+
+def _policy_problems(environment: Mapping[str, str]) -> Sequence[str]:
+    """What is wrong with the policy, if there is one: settings that are wrong do not hide it."""
+    path = Path(environment.get("JML_POLICY", ""))
+    if not path.is_file():
+        return ()
+    try:
+        load_policy(path, Policy)
+    except InvalidConfiguration as wrong:
+        return [f"policy {path}: {problem}" for problem in wrong.problems]
+    return ()
 
 
 def connect(settings: Settings, policy: Policy) -> tuple[Services, Cloud]:

@@ -60,6 +60,15 @@ class Finished:
     err: str
 
 
+@dataclass(frozen=True)
+class Sent:
+    """A message as a test sends it."""
+
+    body: bytes | str
+    id: str | None
+    session: str
+
+
 class Scenario:
     """One running local cloud as a test drives it; `running` is the machinery below."""
 
@@ -144,10 +153,11 @@ class Scenario:
         found: list[Document] = self.control("GET", f"/queues/{queue}")
         return found
 
-    def send(self, body: bytes | str, message_id: str | None, session: str, *, due: datetime | None = None) -> None:
-        message = ServiceBusMessage(body, message_id=message_id, session_id=session, scheduled_enqueue_time_utc=due)
+    def send(self, *messages: Sent) -> None:
+        """Put messages into the lifecycle queue, one after the other."""
         with self._bus() as client, client.get_queue_sender("lifecycle") as sender:
-            sender.send_messages(message)
+            for message in messages:
+                sender.send_messages(ServiceBusMessage(message.body, message_id=message.id, session_id=message.session))
 
     @contextmanager
     def holding(self, *sessions: str) -> Iterator[None]:
@@ -187,7 +197,7 @@ class Scenario:
     def ask(self, path: str, token: str | None = None, **query: str) -> httpx.Response:
         """A request as an auditor makes it, or with another token."""
         headers = {"Authorization": f"Bearer {token or self.token()}"}
-        return self.http.get(f"{self.functions}/api{path}", headers=headers, params=query)
+        return self.http.get(f"{self.functions}/api{path}", headers=headers, params=query or None)
 
     def runs(self, **query: str) -> list[Document]:
         """The runs, the newest of a person last."""

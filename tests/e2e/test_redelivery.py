@@ -8,7 +8,7 @@ import pytest
 
 from tests.e2e.conftest import Open
 from tests.e2e.holdings import MARK, holdings, user
-from tests.e2e.scenario import Document, Scenario
+from tests.e2e.scenario import Document, Scenario, Sent
 from tests.e2e.worlds import Data, Person, person_of, team
 
 pytestmark = pytest.mark.e2e
@@ -78,7 +78,7 @@ def test_every_message_delivered_twice_ends_as_once(scenario: Scenario) -> None:
             if message["messageId"] not in doubled:
                 doubled.add(f"{message['messageId']}:again")
                 doubled.add(message["messageId"])
-                scenario.send(message["body"], f"{message['messageId']}:again", message["sessionId"])
+                scenario.send(Sent(message["body"], f"{message['messageId']}:again", message["sessionId"]))
 
     with scenario.holding(person.id):
         _begin(scenario, person)
@@ -96,7 +96,7 @@ def test_the_same_event_again_after_the_end_changes_nothing(scenario: Scenario) 
     scenario.settle()
     evidence = _is_right(scenario, person)
     writes = len(scenario.traffic())
-    scenario.send(message["body"], "later", person.id)
+    scenario.send(Sent(message["body"], "later", person.id))
     scenario.settle()
     assert _is_right(scenario, person) == evidence
     assert len(scenario.traffic()) == writes
