@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from shared.clock import Clock
-from shared.errors import Unsafe
+from shared.errors import Denied, Refused, Unsafe
 from shared.journal import Journal
 from shared.plan import Attempt, Chain, Observation, Plan, Result, S, keys
 
@@ -74,7 +74,12 @@ async def converge(work: Work[S], journal: Journal[S], clock: Clock, patience: P
     """
     deep, rereads = False, 0
     while True:
-        await work.gather(deep=deep, references=journal.references)
+        try:
+            await work.gather(deep=deep, references=journal.references)
+        except (Denied, Refused):
+            if deep:
+                await _read_back(work, journal, clock)
+            raise
         await journal.settle(work.observe)
         plan = work.plan(journal.results)
         await _write_down(plan, work, journal)
@@ -93,6 +98,16 @@ async def converge(work: Work[S], journal: Journal[S], clock: Clock, patience: P
             rereads += 1
         else:
             return Pause(max(patience.poll, *(s.retry_after for s in journal.unsettled)))
+
+
+async def _read_back(work: Work[S], journal: Journal[S], clock: Clock) -> None:
+    """What the first phase sent is read back before the run ends for something else that it may not read."""
+    for delay in (0.0, *REREADS):
+        await clock.sleep(delay)
+        await work.gather(deep=False, references={})
+        await journal.settle(work.observe)
+        if not journal.unsettled:
+            return
 
 
 async def _write_down(plan: Plan[S], work: Work[S], journal: Journal[S]) -> None:
