@@ -15,10 +15,10 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
-from azure.data.tables import TableEntity, TableTransactionError, UpdateMode
+from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
-from shared.errors import Conflict, Transient
+from shared.errors import Conflict, Denied, Refused, Transient
 from shared.ports import Row, Value
 
 T = TypeVar("T")
@@ -95,7 +95,7 @@ class Tables:
         try:
             try:
                 return await work(client)
-            except ResourceNotFoundError as error:
+            except HttpResponseError as error:
                 if not _is_missing_table(error):
                     raise
                 await self._service.create_table_if_not_exists(table)
@@ -114,12 +114,14 @@ def _named(table: str, error: HttpResponseError) -> Exception:
         return Conflict(f"table {table}: the row is gone")
     if error.status_code in (408, 429, 500, 503, 504):
         return Transient(f"table {table}: {error.status_code}")
-    return error
+    if error.status_code in (401, 403):
+        return Denied(f"table {table}: {error.status_code}", "Storage Table Data Contributor for the managed identity")
+    return Refused(f"table {table}: {error.status_code} {getattr(error, 'error_code', '')}")
 
 
 def _is_missing_table(error: HttpResponseError) -> bool:
-    code = getattr(error, "error_code", None)
-    return code == "TableNotFound" or (isinstance(error, TableTransactionError) and "TableNotFound" in str(error))
+    """By the code in its text: not every operation of the SDK puts it into `error_code`, or says 404."""
+    return "TableNotFound" in str(error)
 
 
 def _entity(row: Row) -> dict[str, Any]:
