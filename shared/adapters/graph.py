@@ -7,7 +7,9 @@ needs a handful of properties. Its own retry is off: it repeats POST without kno
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
+import math
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlsplit
@@ -25,7 +27,7 @@ from msgraph_core import GraphClientFactory
 
 from shared.adapters.retry import patiently
 from shared.clock import Clock
-from shared.errors import Denied, Refused
+from shared.errors import Denied, Refused, Transient
 from shared.ports import Call, Reply
 from shared.replies import TRANSIENT, expect
 
@@ -70,23 +72,30 @@ class GraphTenant:
 
     async def follow(self, reply: Reply) -> list[Mapping[str, Any]]:
         body = expect(reply, "a page", f"the permission to read it in tenant {self._tenant}")
-        items = list(body["value"])
+        items = self._items(body)
         while (link := body.get("@odata.nextLink")) is not None:
             body = await self._read(self._below_base(link))
-            items += body["value"]
+            items += self._items(body)
         return items
 
     async def pages(self, path: str) -> AsyncIterator[list[Mapping[str, Any]]]:
         following: str | None = path
         while following is not None:
             body = await self._read(following)
-            yield list(body["value"])
+            yield self._items(body)
             link = body.get("@odata.nextLink")
             following = None if link is None else self._below_base(link)
 
     async def _read(self, path: str) -> Mapping[str, Any]:
         reply = await self._single(Call("GET", path))
         return expect(reply, path.split("?", maxsplit=1)[0], f"the permission to read it in tenant {self._tenant}")
+
+    def _items(self, body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+        """The items of a page: one that has none is not an empty page."""
+        items = body.get("value")
+        if not isinstance(items, list):
+            raise Transient(f"tenant {self._tenant}: a page came without its items")
+        return list(items)
 
     def _below_base(self, link: str) -> str:
         """A next link as a path; one that leads elsewhere is not followed, for it would carry the token there."""
@@ -145,14 +154,13 @@ class GraphTenant:
 
 def _reply(response: httpx.Response) -> Reply:
     status = response.status_code
-    body: Any = {}
-    try:
+    body: Any = None
+    with contextlib.suppress(ValueError):
         body = response.json() if response.content else {}
-    except ValueError:
-        status = 0 if response.is_success else status  # an answer that cannot be read tells nothing
+    readable = isinstance(body, dict)
     return Reply(
-        status,
-        body if isinstance(body, dict) else {},
+        0 if response.is_success and not readable else status,  # an answer that cannot be read tells nothing
+        body if readable else {},
         response.headers.get("request-id", ""),
         _seconds(response.headers.get("retry-after")),
     )
@@ -179,12 +187,15 @@ def _batch_replies(outer: Reply, todo: Sequence[int]) -> dict[int, Reply]:
     """The reply to each call; all get the outer one's fate when the batch itself failed, and none is no answer."""
     if not outer.ok:
         return dict.fromkeys(todo, outer)
-    answers = {str(answer.get("id")): answer for answer in outer.body.get("responses", [])}
+    found = outer.body.get("responses")
+    listed = found if isinstance(found, list) else []
+    answers = {str(answer.get("id")): answer for answer in listed if isinstance(answer, dict)}
     return {at: _inner(answers.get(str(at)), outer) for at in todo}
 
 
 def _inner(answer: Mapping[str, Any] | None, outer: Reply) -> Reply:
-    if answer is None:
+    status = None if answer is None else answer.get("status")
+    if answer is None or not isinstance(status, int):
         return Reply(0)
     headers = {name.lower(): str(value) for name, value in (answer.get("headers") or {}).items()}
     body = answer.get("body")
@@ -193,7 +204,7 @@ def _inner(answer: Mapping[str, Any] | None, outer: Reply) -> Reply:
     inner = error.get("innerError") if isinstance(error, dict) else None
     named = inner.get("request-id") if isinstance(inner, dict) else None
     request_id = headers.get("request-id") or named or outer.request_id
-    return Reply(int(answer.get("status", 0)), body, str(request_id), _seconds(headers.get("retry-after")))
+    return Reply(status, body, str(request_id), _seconds(headers.get("retry-after")))
 
 
 def _is_open(replies: Mapping[int, Reply], at: int, *, in_order: bool) -> bool:
@@ -208,6 +219,7 @@ def _is_open(replies: Mapping[int, Reply], at: int, *, in_order: bool) -> bool:
 def _seconds(header: str | None) -> float:
     """Retry-After in seconds; Graph writes no dates there, and what is unreadable asks for nothing."""
     try:
-        return max(0.0, float(header or 0))
+        seconds = float(header or 0)
     except ValueError:
         return 0.0
+    return seconds if 0 <= seconds < math.inf else 0.0

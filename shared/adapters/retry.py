@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 
-from tenacity import AsyncRetrying, RetryCallState, retry_if_result, stop_before_delay, wait_random_exponential
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result, wait_random_exponential
 
 from shared.clock import Clock
 
@@ -16,10 +16,15 @@ async def patiently(attempt: Callable[[], Awaitable[float | None]], budget: floa
 
     Otherwise it returns the seconds that the other side asked to wait for (0: as the back-off says).
     """
+    began = clock.now()
+
+    def spent(state: RetryCallState) -> bool:
+        return (clock.now() - began).total_seconds() + state.upcoming_sleep >= budget
+
     retrying = AsyncRetrying(
         retry=retry_if_result(lambda asked: asked is not None),
         wait=_wait,
-        stop=stop_before_delay(budget),
+        stop=spent,
         sleep=clock.sleep,
         retry_error_callback=lambda _: None,
     )

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from azure.core.credentials import AccessToken
 from azure.core.exceptions import ClientAuthenticationError
@@ -13,17 +14,20 @@ from sandbox.tokens import SigningKey, app_claims, validity
 KEY = SigningKey()
 
 
-class Signed:
-    """Tokens of an application for one resource, as Entra would give them."""
+SOME = "11111111-1111-4111-8111-111111111111"
 
-    def __init__(self, resource: str, tenant: str = "11111111-1111-4111-8111-111111111111") -> None:
+
+class Signed:
+    """Tokens of an application for one resource, as Entra would give them. `refuses` ends that."""
+
+    def __init__(self, resource: str, tenant: str = SOME, object_id: str = SOME, roles: Sequence[str] = ()) -> None:
         claims = app_claims(
             login="https://login.example",
             tenant_id=tenant,
             resource=resource,
-            client_id=tenant,
-            object_id=tenant,
-            roles=[],
+            client_id=SOME,
+            object_id=object_id,
+            roles=list(roles),
         )
         self._token = AccessToken(KEY.sign(claims), validity()["exp"])
         self.refuses = False
@@ -35,7 +39,7 @@ class Signed:
 
     async def close(self) -> None: ...
 
-    async def __aenter__(self) -> Signed:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

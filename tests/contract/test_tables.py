@@ -49,7 +49,7 @@ def row() -> Callable[..., Row]:
     """Makes rows of a partition that this test alone uses."""
     partition = uuid.uuid4().hex
 
-    def make(key: str = "k", **values: str | int | bool | float | datetime) -> Row:
+    def make(key: str = "k", **values: str | bool | float | datetime) -> Row:
         return Row(partition, key, values)
 
     return make

@@ -180,7 +180,7 @@ async def test_an_unlinked_person_out_of_scope_is_nobodys_business(stage: Stage)
 # -- what cannot be read --------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("status", "error"), [(403, Denied), (401, Denied), (503, Transient), (500, Transient)])
+@pytest.mark.parametrize(("status", "error"), [(403, Denied), (503, Transient), (500, Transient)])
 async def test_a_source_that_cannot_be_read_changes_nothing(stage: Stage, status: int, error: type[Exception]) -> None:
     stage.hr(WHO, employeeLeaveDateTime=SPRING)
     stage.corporate.faults.add({"method": "POST", "path": "getByIds", "status": status})
