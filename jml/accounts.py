@@ -31,26 +31,27 @@ class Holdings:
     """All that an account has: what can be taken from it, and what stays, with the reason.
 
     `privileged`: it holds an Entra role now, or is a member or owner of a role-assignable group, so that Entra
-    refuses to have it disabled by an app without a directory role of its own.
+    refuses to have it disabled by an app without a directory role of its own. `unread`: names of the readings that
+    were refused, so that nothing is concluded from what they do not show.
     """
 
     removals: frozenset[Removal] = frozenset()
     stays: tuple[Finding, ...] = ()
     privileged: bool = False
+    unread: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """The truth of one moment, complete for what it holds.
 
-    `gone`: linked accounts that no longer exist. `last_admins`: accounts without which nobody could administer the
+    `last_admins`: accounts without which nobody could administer the
     tenant. `holdings` by account; an account without an entry was read for containment only. `given_up`: why the
     other side will not finish what it took, by step key.
     """
 
     leaving: Leaving
     accounts: Mapping[str, Account]
-    gone: frozenset[str] = frozenset()
     last_admins: frozenset[str] = frozenset()
     holdings: Mapping[str, Holdings] = field(default_factory=dict)
     given_up: Mapping[str, str] = field(default_factory=dict)

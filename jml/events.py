@@ -26,7 +26,10 @@ Guid = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-
 
 @dataclass(frozen=True)
 class LeaverEvent:
-    """Somebody leaves, or is due for the deletion of their accounts: a hint to look at what the truth says now."""
+    """Somebody leaves, or is due for the deletion of their accounts: a hint to look at what the truth says now.
+
+    `effective`: since when they leave, UTC.
+    """
 
     tenant: str
     person: str
@@ -35,10 +38,12 @@ class LeaverEvent:
     cause: Cause
     written: str = ""
     zone: str = "UTC"
+    due: datetime | None = None
+    """When the event was to be sent, where that is not `effective`: the day of the deletion."""
 
     @property
     def id(self) -> str:
-        return event_id(LEAVER, self.tenant, self.person, self.effective, self.revision)
+        return event_id(LEAVER, self.tenant, self.person, self.due or self.effective, self.revision)
 
 
 class _Data(BaseModel):
@@ -46,6 +51,7 @@ class _Data(BaseModel):
     person: Guid
     tenant: Guid
     effective: Effective
+    due: Effective | None = None
     revision: int = Field(ge=1, le=2**31 - 1)
     cause: Cause
     written: str = Field(max_length=64)
@@ -63,7 +69,9 @@ class _Envelope(BaseModel):
     data: _Data
 
 
-def to_message(event: LeaverEvent, now: datetime, attempt: int = 0, not_before: datetime | None = None) -> Message:
+def to_message(
+    event: LeaverEvent, now: datetime, attempt: int | str = 0, not_before: datetime | None = None
+) -> Message:
     """The event's message; a delayed one carries a higher attempt, or duplicate detection would swallow it."""
     document = {
         "specversion": "1.0",
@@ -76,6 +84,7 @@ def to_message(event: LeaverEvent, now: datetime, attempt: int = 0, not_before: 
             "person": event.person,
             "tenant": event.tenant,
             "effective": to_text(event.effective),
+            **({"due": to_text(event.due)} if event.due else {}),
             "revision": event.revision,
             "cause": event.cause.value,
             "written": event.written,
@@ -99,7 +108,16 @@ def parse(body: bytes, tenant: str) -> LeaverEvent:
     except ValidationError as error:
         raise InvalidEvent("; ".join(_problem(one["loc"], one["msg"]) for one in error.errors())) from error
     data = envelope.data
-    event = LeaverEvent(data.tenant, data.person, data.effective, data.revision, data.cause, data.written, data.zone)
+    event = LeaverEvent(
+        tenant=data.tenant,
+        person=data.person,
+        effective=data.effective,
+        revision=data.revision,
+        cause=data.cause,
+        written=data.written,
+        zone=data.zone,
+        due=data.due,
+    )
     if data.tenant != tenant:
         raise InvalidEvent("data.tenant: the corporate tenant of this deployment was expected")
     if envelope.id != event.id:

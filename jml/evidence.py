@@ -30,7 +30,7 @@ def evidence(rows: Rows) -> dict[str, Any]:
         "closedAt": rows[-1]["at"] if closed else "",
         "containment": _containment(steps, opened),
         "steps": steps,
-        "stays": [{"key": row["step"], **row["data"]} for row in rows if row["kind"] == Kind.LEFT],
+        "stays": _stays(rows),
         "slices": 1 + sum(row["kind"] == Kind.RESUMED for row in rows),
         "chain": {"rows": len(rows), "head": rows[-1]["hash"] if rows else "", "anchor": "unanchored"},
         "rows": [dict(row) for row in rows],
@@ -40,6 +40,17 @@ def evidence(rows: Rows) -> dict[str, Any]:
 def _first(rows: Rows, kind: Kind) -> Mapping[str, Any]:
     empty: dict[str, Any] = {}
     return next((row["data"] for row in rows if row["kind"] == kind), empty)
+
+
+def _stays(rows: Rows) -> list[dict[str, Any]]:
+    """The findings that were not resolved later."""
+    stays: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        if row["kind"] == Kind.LEFT:
+            stays[row["step"]] = {"key": row["step"], **row["data"]}
+        elif row["kind"] == Kind.RESOLVED:
+            stays.pop(row["step"], None)
+    return list(stays.values())
 
 
 def _steps(rows: Rows) -> list[dict[str, Any]]:
@@ -61,6 +72,9 @@ def _steps(rows: Rows) -> list[dict[str, Any]]:
                 steps[key] |= {"result": data["result"], "reason": data["reason"]}
             case Kind.VERIFIED:
                 steps[key] |= {"result": Result.VERIFIED, "after": data["after"], "verifiedAt": at}
+            case Kind.REOPENED:
+                steps[key] |= {"result": Result.WAITING, "after": data["after"]}
+                steps[key].pop("verifiedAt", None)
             case _:
                 pass
     return list(steps.values())

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
 from jml.accounts import GLOBAL_ADMINISTRATOR, Account, Holdings
-from jml.holdings import READINGS, weigh
+from jml.holdings import READINGS, UNLICENSED, Reading, weigh
 from jml.requests import PACKAGE_REQUESTS
 from jml.truth import MOST_IDS, by_ids
 from shared.clock import from_text
 from shared.errors import Denied, Refused, Transient
 from shared.plan import Finding
 from shared.ports import Call, Graph, Reply
-from shared.replies import expect
+from shared.replies import describe, expect
 
 _FIELDS = (
     "id",
@@ -106,9 +107,12 @@ class MsspTenant:
     async def enabled(self, accounts: Sequence[str]) -> frozenset[str]:
         """Which of these accounts exist and can sign in, a thousand a request."""
         chunks = [accounts[at : at + MOST_IDS] for at in range(0, len(accounts), MOST_IDS)]
-        replies = await self._graph.send([by_ids(chunk, "$select=id,accountEnabled") for chunk in chunks])
-        bodies = [expect(reply, "accounts of leavers", "Directory.Read.All in the MSSP tenant") for reply in replies]
-        return frozenset(str(i["id"]) for body in bodies for i in body["value"] if i.get("accountEnabled") is not False)
+        there: set[str] = set()
+        for reply in await self._graph.send([by_ids(chunk, "$select=id,accountEnabled") for chunk in chunks]):
+            expect(reply, "accounts of leavers", "Directory.Read.All in the MSSP tenant")
+            items = await self._graph.follow(reply)
+            there |= {str(item["id"]) for item in items if item.get("accountEnabled") is not False}
+        return frozenset(there)
 
     async def holdings(
         self, accounts: Mapping[str, Account], references: Sequence[str]
@@ -128,11 +132,23 @@ class MsspTenant:
         if user.status == 404:
             return None
         account = read_account(expect(user, f"account {known.id}", _NEEDS))
-        for reading, reply in zip(READINGS, replies, strict=True):
-            expect(reply, f"{reading.name} of account {known.id}", f"{reading.needs} in the MSSP tenant")
-        items = await asyncio.gather(*(self._graph.follow(reply) for reply in replies))
-        held = weigh(known.id, {reading.name: found for reading, found in zip(READINGS, items, strict=True)})
-        return account, Holdings(held.removals, (*held.stays, *guests), held.privileged)
+        found = await asyncio.gather(*(self._items(*pair) for pair in zip(READINGS, replies, strict=True)))
+        unread = {reading.name: why for reading, why in zip(READINGS, found, strict=True) if isinstance(why, str)}
+        items = [[] if isinstance(one, str) else one for one in found]
+        held = weigh(known.id, {r.name: one for r, one in zip(READINGS, items, strict=True)}, unread)
+        return account, replace(held, stays=(*held.stays, *guests))
+
+    async def _items(self, reading: Reading, reply: Reply) -> list[Mapping[str, Any]] | str:
+        """Every item of a reading, or why it was refused. A 404 of an account that is there is a lagging replica."""
+        if reply.code in UNLICENSED:
+            return []
+        if reply.status == 404:
+            raise Transient(f"{reading.name}: {describe(reply)}")
+        try:
+            expect(reply, reading.name, f"{reading.needs} in the MSSP tenant")
+            return await self._graph.follow(reply)
+        except (Denied, Refused) as refusal:
+            return str(refusal)
 
     async def _given_up(self, references: Sequence[str]) -> dict[str, str]:
         if not references:

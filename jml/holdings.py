@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from jml.accounts import Holdings
@@ -89,8 +90,28 @@ METHODS: dict[str, str] = {
 }
 """Type of an authentication method → the collection it is deleted from."""
 
+UNREAD = "unread"
+"""Kind of the finding for what the app may not read: a person has to grant it."""
+
 PASSWORD = "passwordAuthenticationMethod"  # noqa: S105 - the name of a type
 """Every account has a password, which cannot be taken away; it is worth nothing while the account is disabled."""
+
+SHOWN_BY: dict[type[Removal], frozenset[str]] = {
+    EndGroupAssignment: frozenset({"active groups"}),
+    EndGroupEligibility: frozenset({"eligible groups"}),
+    EndRoleAssignment: frozenset({"active roles"}),
+    EndRoleEligibility: frozenset({"eligible roles"}),
+    RemoveRoleAssignment: frozenset({"roles", "active roles"}),
+    LeaveGroup: frozenset({"groups", "active groups"}),
+    EndPackage: frozenset({"packages"}),
+    RemoveAppRole: frozenset({"app roles"}),
+    RevokeGrant: frozenset({"grants"}),
+    RemoveMethod: frozenset({"methods"}),
+}
+"""Kind of removal → the readings without which nobody knows whether it is still to be done."""
+
+UNLICENSED = frozenset({"AadPremiumLicenseRequired"})
+"""Error codes that say that the tenant cannot have what was asked for, and so has none of it."""
 
 OVER = frozenset({"expired"})
 """States of a package assignment that give no access any more."""
@@ -120,21 +141,24 @@ STAYS: tuple[tuple[str, Callable[[Item], bool], str], ...] = (
 """Groups that no application permission can take a member from: kind, how to tell, and what a person can do."""
 
 
-def weigh(account: str, found: Found) -> Holdings:
-    """What can be taken from the account, and what stays. Pure; `found` has every reading."""
-    active_groups = {_group_access(item) for item in found["active groups"]}
-    active_roles = {_role_scope(item) for item in found["active roles"] if item.get("memberType") != "Group"}
+def shown_by(step: Removal) -> frozenset[str]:
+    return SHOWN_BY[type(step)]
+
+
+def weigh(account: str, found: Found, unread: Mapping[str, str] = MappingProxyType({})) -> Holdings:
+    """What can be taken from the account, and what stays. Pure.
+
+    `found` has every reading's items (none for one that was refused); `unread`: refused reading → why.
+    """
+    active_groups = {_group_access(item) for item in found["active groups"] if _own(item)}
+    active_roles = {_role_scope(item) for item in found["active roles"] if _own(item)}
     groups = [item for item in found["groups"] if item.get("@odata.type") == "#microsoft.graph.group"]
     stays = [*(_stays(account, group) for group in groups), *_reports(account, found)]
     removals: list[Removal] = [
         *(EndGroupAssignment(account, group, access) for group, access in active_groups),
-        *(EndGroupEligibility(account, *_group_access(item)) for item in found["eligible groups"]),
+        *(EndGroupEligibility(account, *_group_access(item)) for item in found["eligible groups"] if _own(item)),
         *(EndRoleAssignment(account, role, scope) for role, scope in active_roles),
-        *(
-            EndRoleEligibility(account, *_role_scope(i))
-            for i in found["eligible roles"]
-            if i.get("memberType") != "Group"
-        ),
+        *(EndRoleEligibility(account, *_role_scope(i)) for i in found["eligible roles"] if _own(i)),
         *(RemoveRoleAssignment(account, _id(i)) for i in found["roles"] if _role_scope(i) not in active_roles),
         *(
             LeaveGroup(account, _id(group))
@@ -146,10 +170,15 @@ def weigh(account: str, found: Found) -> Holdings:
         *(RevokeGrant(account, _id(item)) for item in found["grants"]),
         *(RemoveMethod(account, METHODS[_type(i)], _id(i)) for i in found["methods"] if _type(i) in METHODS),
     ]
-    privileged = bool(found["roles"]) or any(
+    privileged = bool(found["roles"] or unread.keys() & {"roles", "groups", "owned"}) or any(
         item.get("isAssignableToRole") is True for item in (*groups, *found["owned"])
     )
-    return Holdings(frozenset(removals), tuple(finding for finding in stays if finding), privileged)
+    stays += [
+        Finding(f"{UNREAD}:{account}:{name}", UNREAD, why, {"account": account, "reading": name})
+        for name, why in unread.items()
+    ]
+    kept = tuple(finding for finding in stays if finding)
+    return Holdings(frozenset(removals), kept, privileged, frozenset(unread))
 
 
 def _stays(account: str, group: Item) -> Finding | None:
@@ -167,7 +196,7 @@ def _reports(account: str, found: Found) -> list[Finding]:
         (
             "authentication method",
             [item for item in found["methods"] if _type(item) not in (*METHODS, PASSWORD)],
-            "of a kind that Graph cannot delete",
+            "of a kind that this app does not know how to delete",
         ),
     )
     return [
@@ -191,6 +220,11 @@ def _group_access(item: Item) -> tuple[str, str]:
 
 def _role_scope(item: Item) -> tuple[str, str]:
     return str(item["roleDefinitionId"]), str(item.get("directoryScopeId") or "/")
+
+
+def _own(item: Item) -> bool:
+    """Schedules that come through a group (`memberType`) are listed too; they go with the group."""
+    return str(item.get("memberType", "")).lower() != "group"
 
 
 def _direct(item: Item) -> bool:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, assert_never
 
 from jml.accounts import Account, Snapshot
+from jml.holdings import shown_by
 from jml.leavedate import add
 from jml.policy import Policy
 from jml.steps import (
@@ -36,32 +37,37 @@ MARK = "delete-after"
 
 @dataclass(frozen=True)
 class Terms:
-    """What a run goes by: when it began, the policy, and the time of planning."""
+    """What a run goes by: when it began, since when the person leaves, the policy, and the time of planning."""
 
     opened_at: datetime
     policy: Policy
     now: datetime
+    left_at: datetime
 
 
 def plan_leaver(snapshot: Snapshot, results: Mapping[str, Result], terms: Terms) -> Plan[LeaverStep]:
-    """What is still to be done, in order. An account that is gone needs nothing."""
+    """What is still to be done, in order. An account that is gone needs nothing.
+
+    While anything of an account cannot be read it is neither marked nor deleted: nobody knows that it is clean.
+    """
     accounts = sorted(snapshot.accounts.values(), key=lambda account: account.id)
     holdings = [snapshot.holdings[account.id] for account in accounts if account.id in snapshot.holdings]
     contain = [_contain(account, snapshot, results, terms) for account in accounts]
-    removals: list[LeaverStep] = sorted(
-        (step for held in holdings for step in held.removals), key=lambda step: step.key
-    )
-    marks: list[LeaverStep] = [step for account in accounts if (step := _mark(account, snapshot, terms))]
-    deletions: list[LeaverStep] = [DeleteAccount(a.id) for a in accounts if _over(a, snapshot, terms)]
+    found: list[Removal] = [step for held in holdings for step in held.removals]
+    removals: list[LeaverStep] = sorted([*found, *_second_tries(found, results)], key=lambda step: step.key)
+    marks: list[LeaverStep] = [step for account in accounts if (step := _mark(account, terms))]
+    deletions: list[LeaverStep] = [DeleteAccount(a.id) for a in accounts if _over(a, terms)]
     phases: tuple[Phase[LeaverStep], ...] = (
         Phase("contain", tuple(chain for chain in contain if chain)),
         Phase("remove", tuple((step,) for step in removals)),
         Phase("mark", tuple((step,) for step in marks), waits=True),
         Phase("delete", tuple((step,) for step in deletions), waits=True),
     )
+    findings: list[Finding] = [finding for held in holdings for finding in held.stays]
     if not snapshot.deep:
         return Plan(phases[:1], complete=False)
-    findings: list[Finding] = [finding for held in holdings for finding in held.stays]
+    if any(held.unread for held in holdings):
+        return Plan(phases[:2], tuple(findings), complete=False)
     return Plan(phases, tuple(findings))
 
 
@@ -80,31 +86,42 @@ def _contain(account: Account, snapshot: Snapshot, results: Mapping[str, Result]
     return tuple(steps)
 
 
+def _second_tries(found: Sequence[Removal], results: Mapping[str, Result]) -> list[Removal]:
+    """Graph refuses to take the default authentication method while others are left: it is asked again for the last."""
+    methods = [step for step in found if isinstance(step, RemoveMethod)]
+    alone = [step for step in methods if [other.account for other in methods].count(step.account) == 1]
+    return [replace(step, again=True) for step in alone if results.get(step.key) is Result.REFUSED]
+
+
 def _revoked_since(account: Account, opened_at: datetime) -> bool:
     return account.sessions_valid_from is not None and account.sessions_valid_from >= opened_at
 
 
-def kept_until(account: Account, snapshot: Snapshot, policy: Policy) -> datetime | None:
-    """Until when the account is kept, as it says itself; None when it says nothing, or of an earlier leaving."""
-    label, _, text = account.marks.get(policy.leaver.retention.mark, "").partition(" ")
+def kept_until(account: Account, terms: Terms) -> datetime | None:
+    """Until when the account is kept, as it says itself; None when it says nothing, or too little.
+
+    A mark counts only if it leaves this leaving its whole retention: one of an earlier leaving, before a person came
+    back, does not.
+    """
+    retention = terms.policy.leaver.retention
+    label, _, text = account.marks.get(retention.mark, "").partition(" ")
     try:
         until = from_text(text) if label == MARK else None
     except ValueError:
         return None
-    left = snapshot.leaving.instant
-    return None if until is None or (left is not None and until < left) else until
+    return until if until is not None and until >= add(terms.left_at, retention.period) else None
 
 
-def _mark(account: Account, snapshot: Snapshot, terms: Terms) -> MarkAccount | None:
-    if kept_until(account, snapshot, terms.policy) is not None:
+def _mark(account: Account, terms: Terms) -> MarkAccount | None:
+    if kept_until(account, terms) is not None:
         return None
     retention = terms.policy.leaver.retention
     return MarkAccount(account.id, retention.mark, f"{MARK} {to_text(add(terms.opened_at, retention.period))}")
 
 
-def _over(account: Account, snapshot: Snapshot, terms: Terms) -> bool:
+def _over(account: Account, terms: Terms) -> bool:
     """Whether its time was over when this run began: the run that marks an account never deletes it."""
-    until = kept_until(account, snapshot, terms.policy)
+    until = kept_until(account, terms)
     return until is not None and until < terms.opened_at
 
 
@@ -122,7 +139,8 @@ def observe(step: LeaverStep, before: Mapping[str, Any], snapshot: Snapshot) -> 
             return Observation(done=moved, state={"signInSessionsValidFrom": since})
         case MarkAccount():
             mark = account.marks.get(step.attribute, "")
-            return Observation(done=mark == step.until, state={step.attribute: mark})
+            kept = mark.startswith(MARK) and mark >= step.until
+            return Observation(done=kept, state={step.attribute: mark})
         case DeleteAccount():
             return Observation(done=False, state={"account": "present"})
         case (
@@ -146,7 +164,10 @@ def _observe_removal(step: Removal, snapshot: Snapshot) -> Observation:
     held = snapshot.holdings.get(step.account)
     if held is None:
         return Observation(done=None, state={})
-    present = step in held.removals
+    if held.unread & shown_by(step):
+        return Observation(done=None, state={})
+    target = replace(step, again=False) if isinstance(step, RemoveMethod) else step
+    present = target in held.removals
     return Observation(done=not present, state={"present": present}, gave_up=snapshot.given_up.get(step.key, ""))
 
 

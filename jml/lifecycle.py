@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from jml.correlation import Stopped
-from jml.events import LEAVER, LeaverEvent, parse, rejection, to_message
+from jml.events import LEAVER, MOST_BYTES, LeaverEvent, parse, rejection, to_message
 from jml.gather import MsspTenant
+from jml.holdings import UNREAD
 from jml.leaver import Terms, kept_until
 from jml.offboarding import Offboarding
 from jml.policy import Policy
@@ -22,12 +23,12 @@ from jml.steps import DisableAccount, LeaverStep, RevokeSessions, recall
 from jml.truth import CorporateTenant
 from shared.clock import Clock, to_text
 from shared.converge import Patience, Pause, converge
-from shared.errors import Conflict, Denied, InvalidEvent, Refused, Transient, Unsafe
+from shared.errors import Conflict, Denied, InvalidEvent, LostOrder, Refused, Transient, Unsafe
 from shared.journal import Journal
 from shared.ledger import Entry, Kind, Ledger
 from shared.plan import Result, RunOutcome
 from shared.ports import Graph, Messages, TableStore
-from shared.telemetry import report
+from shared.telemetry import about, report, warn
 
 
 @dataclass(frozen=True)
@@ -63,28 +64,47 @@ class Lifecycle:
     clock: Clock
 
     async def receive(self, body: bytes, message_id: str) -> None:
-        """Work on one delivery. Returning means that its outcome is kept: the message may be completed.
+        """Work on one delivery. Returning means that its outcome is kept, or that it comes again after a delay.
 
-        Raises LostOrder and Transient (the store is away): the message is then delivered again.
+        Whatever keeps the app from its own records is waited for by a delayed copy of the event, so that an outage does
+        not burn deliveries. Raises Transient when not even that can be sent.
         """
+        now = self.clock.now()
         try:
             event = parse(body, self.tenant)
         except InvalidEvent as error:
-            await self.messages.send([rejection(body, message_id, str(error), self.clock.now())])
-            report("message rejected", message=message_id, reason=str(error))
+            await self._reject(body, message_id, str(error))
             return
-        run = await self._open(event)
+        try:
+            run = await self._open(event)
+            with about(run=run.id, person=run.person, tenant=self.tenant):
+                await self._take_up(event, run)
+        except (Conflict, Denied, LostOrder, Transient) as error:
+            later = now + self.policy.limits.poll
+            await self.messages.send([to_message(event, now, f"{message_id[-24:]}@{to_text(now)}", later)])
+            warn("run put off", run=event.id, person=event.person, reason=str(error))
+
+    async def _reject(self, body: bytes, message_id: str, reason: str) -> None:
+        now = self.clock.now()
+        try:
+            await self.messages.send([rejection(body, message_id, reason, now)])
+        except Refused:  # with its reason it is larger than a message may be
+            cut = f"{reason}; cut from {len(body)} bytes"
+            await self.messages.send([rejection(body[:MOST_BYTES], message_id, cut, now)])
+        warn("message rejected", message=message_id, reason=reason)
+
+    async def _take_up(self, event: LeaverEvent, run: RunRecord) -> None:
         if run.state is RunState.CLOSED:
-            report("run closed before", run=run.id, outcome=run.outcome)
-            return
-        await self._slice(_Case(event, run, await Ledger.load(self.store, run.id)))
+            report("run closed before", outcome=run.outcome)
+        else:
+            await self._slice(_Case(event, run, await Ledger.load(self.store, run.id)))
 
     async def _open(self, event: LeaverEvent) -> RunRecord:
         """The run of this event, new or as it was left; being the person's newest, a new one overtakes the others."""
         runs = Runs(self.store)
         if known := await runs.get(event.id):
             return known
-        generation = await People(self.store).begin(event.person, event.id)
+        generation = await People(self.store).begin(event.person, event.id, event.revision)
         await runs.put(RunRecord(event.id, event.person, generation, self.clock.now()))
         made = await runs.get(event.id)
         if made is None:
@@ -101,13 +121,14 @@ class Lifecycle:
             await journal.resume({"attempt": run.attempt})
         else:
             await ledger.append([Entry(Kind.OPENED, _opening(case, self.policy))], self.clock.now())
-        report("run resumed" if journal.slice else "run opened", run=run.id, person=run.person, tenant=self.tenant)
+        report("run resumed" if journal.slice else "run opened")
         link = await People(self.store).get(run.person)
         if link is not None and link.generation > run.generation:
             await self._close(case, _End(RunOutcome.SUPERSEDED, f"run {link.run} is newer"))
             return
-        terms = Terms(run.opened_at, self.policy, self.clock.now())
-        linked = link.accounts if link else frozenset()
+        terms = Terms(run.opened_at, self.policy, self.clock.now(), case.event.effective)
+        known = frozenset(standing.step.account for standing in journal.standings.values())
+        linked = known | (link.accounts if link else frozenset())
         work = Offboarding(case.event, linked, terms, corporate=self.corporate, mssp=self.mssp, writer=self.writer)
         end = await self._work(case, journal, work)
         if end is not None:
@@ -131,8 +152,8 @@ class Lifecycle:
             pause, why = Pause(max(error.retry_after, poll)), str(error)
             if not patient:
                 return _End(RunOutcome.FAILED, f"waited longer than the policy allows: {why}")
-        if pause is None or not patient:
-            return _End(conclude(journal), "", *_retention(work, self.policy))
+        if pause is None or (pause.seconds > 0 and not patient):
+            return _End(conclude(journal), "", *_retention(work))
         await self._wait(case, journal, pause, why)
         return None
 
@@ -144,7 +165,7 @@ class Lifecycle:
         await journal.note(Kind.WAITING, {"until": to_text(until), "reason": why})
         await Runs(self.store).put(saved)
         await self.messages.send([to_message(case.event, now, saved.attempt, until)])
-        report("run waits", run=saved.id, person=saved.person, tenant=self.tenant, until=to_text(until), reason=why)
+        report("run waits", until=to_text(until), reason=why)
 
     async def _close(self, case: _Case, end: _End) -> None:
         """Schedule first, then the closing row, then the run's own row: each is found again after a crash."""
@@ -152,14 +173,7 @@ class Lifecycle:
             await self._retain(case.event, end.delete_at)
         await case.ledger.close({"outcome": end.outcome.value, "reason": end.reason}, self.clock.now())
         await self._finish(case.run, end.outcome.value)
-        report(
-            "run closed",
-            run=case.run.id,
-            person=case.run.person,
-            tenant=self.tenant,
-            outcome=end.outcome.value,
-            reason=end.reason,
-        )
+        report("run closed", outcome=end.outcome.value, reason=end.reason)
 
     async def _retain(self, event: LeaverEvent, delete_at: datetime | None) -> None:
         """The offboarding goes on to the deletion of the accounts; or it is done, and nobody is watched any more."""
@@ -175,7 +189,7 @@ class Lifecycle:
         try:
             await schedule.put(row, scheduled.version)
         except Conflict:
-            report("offboarding changed meanwhile", person=event.person)
+            report("offboarding changed meanwhile")
 
     async def _finish(self, run: RunRecord, outcome: str) -> None:
         closed = replace(run, state=RunState.CLOSED, outcome=outcome, closed_at=self.clock.now(), resume_at=None)
@@ -189,7 +203,8 @@ def conclude(journal: Journal[LeaverStep]) -> RunOutcome:
     """
     results = set(journal.results.values())
     containment = [s for s in journal.standings.values() if isinstance(s.step, DisableAccount | RevokeSessions)]
-    if results & {Result.BLOCKED, Result.PROTECTED}:
+    unread = any(finding.kind == UNREAD for finding in journal.findings.values())
+    if unread or results & {Result.BLOCKED, Result.PROTECTED}:
         return RunOutcome.BLOCKED
     if journal.unsettled or any(standing.result is not Result.VERIFIED for standing in containment):
         return RunOutcome.FAILED
@@ -198,10 +213,9 @@ def conclude(journal: Journal[LeaverStep]) -> RunOutcome:
     return RunOutcome.VERIFIED
 
 
-def _retention(work: Offboarding, policy: Policy) -> tuple[bool, datetime | None]:
+def _retention(work: Offboarding) -> tuple[bool, datetime | None]:
     """Whether every account is cleaned up to its mark or gone, and when the last of them is to be deleted."""
-    snapshot = work.snapshot
-    marks = [kept_until(account, snapshot, policy) for account in snapshot.accounts.values()]
+    marks = [kept_until(account, work.terms) for account in work.snapshot.accounts.values()]
     return all(marks), max((mark for mark in marks if mark), default=None)
 
 
@@ -214,9 +228,10 @@ def _opening(case: _Case, policy: Policy) -> dict[str, Any]:
         "tenant": event.tenant,
         "cause": event.cause.value,
         "effective": to_text(event.effective),
+        "due": to_text(event.due or event.effective),
         "written": event.written,
         "zone": event.zone,
         "revision": event.revision,
         "generation": case.run.generation,
-        "objectiveSeconds": policy.leaver.objective.total_seconds(),
+        "objectiveSeconds": int(policy.leaver.objective.total_seconds()),
     }

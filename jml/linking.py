@@ -27,7 +27,7 @@ from shared.errors import InvalidConfiguration
 from shared.ports import Call
 from shared.replies import describe, expect
 
-_SELECT = "$select=id,accountEnabled,employeeId,onPremisesSyncEnabled"
+_SELECT = "$select=id,accountEnabled,employeeId"
 _NEEDS = "User.Read.All in the MSSP tenant"
 
 
@@ -141,7 +141,7 @@ def _plan(one: Wanted, account: Account, owner: Mapping[str, str], services: Ser
 
 
 async def apply_links(services: Services, planned: Sequence[Planned]) -> list[Planned]:
-    """Stamp the keys, read them back, then write the rows; lines that cannot be carried out become conflicts."""
+    """Stamp the keys, then write the rows; lines that cannot be carried out become conflicts."""
     graph = services.graph(services.mssp)
     todo = [one for one in planned if one.action is Action.LINK]
     stamps = [one for one in todo if one.stamp]

@@ -39,7 +39,7 @@ class Offboarding:
     ) -> None:
         self._event = event
         self._linked = linked
-        self._terms = terms
+        self.terms = terms
         self._corporate = corporate
         self._mssp = mssp
         self._writer = writer
@@ -59,16 +59,16 @@ class Offboarding:
 
     async def _first(self) -> Snapshot:
         """Person and accounts side by side: the truth again, and what containment needs."""
-        event, policy = self._event, self._terms.policy
+        event, policy = self._event, self.terms.policy
         key = person_key(event.tenant, event.person)
         (person, nulls_mean_none), (by_link, by_key, admins) = await asyncio.gather(
             self._corporate.person(event.person), self._mssp.accounts(self._linked, key)
         )
-        verdict = judge(person, policy, nulls_mean_none=nulls_mean_none, now=self._terms.now)
-        leaving = still_leaving(verdict, self._terms)
+        verdict = judge(person, policy, nulls_mean_none=nulls_mean_none, now=self.terms.now)
+        leaving = still_leaving(verdict, self.terms)
         accounts = correlate(self._linked, by_link, by_key, policy.limits.accounts_per_person)
         last = await self._mssp.last_admins(accounts, admins)
-        return Snapshot(leaving, accounts, frozenset(self._linked - by_link.keys()), last)
+        return Snapshot(leaving, accounts, last)
 
     async def _deepen(self, references: Mapping[str, str]) -> None:
         accounts, holdings, ended = await self._mssp.holdings(self.snapshot.accounts, list(references.values()))
@@ -76,10 +76,10 @@ class Offboarding:
         self._snapshot = replace(self.snapshot, accounts=accounts, holdings=holdings, given_up=given_up)
 
     def plan(self, results: Mapping[str, Result]) -> Plan[LeaverStep]:
-        return leaver.plan_leaver(self.snapshot, results, self._terms)
+        return leaver.plan_leaver(self.snapshot, results, self.terms)
 
     def guard(self, step: LeaverStep) -> str | None:
-        return leaver.protect(step, self.snapshot, self._terms.policy)
+        return leaver.protect(step, self.snapshot, self.terms.policy)
 
     def observe(self, step: LeaverStep, before: Mapping[str, Any]) -> Observation:
         return leaver.observe(step, before, self.snapshot)
@@ -94,7 +94,10 @@ class Offboarding:
     async def _send(self, steps: Sequence[LeaverStep], *, in_order: bool) -> list[tuple[LeaverStep, Attempt]]:
         if not steps:
             return []
-        replies = await self._writer.send([request(step) for step in steps], in_order=in_order)
+        try:
+            replies = await self._writer.send([request(step) for step in steps], in_order=in_order)
+        except Denied as denied:
+            return [(step, Attempt(Result.BLOCKED, str(denied))) for step in steps]
         return [(step, judge_reply(step, reply)) for step, reply in zip(steps, replies, strict=True)]
 
     async def _send_chain(self, chain: Chain[LeaverStep]) -> list[tuple[LeaverStep, Attempt]]:

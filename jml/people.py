@@ -21,6 +21,8 @@ class Presence(StrEnum):
     PRESENT = "present"
     DELETED = "deleted"
     GONE = "gone"
+    UNREAD = "unread"
+    """Not among the users, and nothing says why."""
 
 
 @dataclass(frozen=True)
@@ -89,23 +91,33 @@ def judge(person: Person, rules: Rules, *, nulls_mean_none: bool, now: datetime)
     What has already happened comes before what is to come, and the earliest instant before later ones. A null date
     counts as «no date» only where `nulls_mean_none`: a canary's known date was readable in the same reading.
     """
+    if person.presence is Presence.UNREAD:
+        return Unknown("the person is not among the users, and whether they were deleted cannot be read")
     if person.presence is not Presence.PRESENT:
         return Leaving(Cause.DELETED, person.deleted_at)
-    try:
-        date = read_leave_date(person.written, rules.date_rule) if person.written is not None else None
-    except UnreadableDate as error:
-        return Unknown(str(error))
-    if date is not None and date.instant <= now:
+    date = _date_of(person, rules)
+    if isinstance(date, LeaveDate) and date.instant <= now:
         return _by_date(date)
     if not person.enabled and Cause.DISABLED in rules.causes:
         return Leaving(Cause.DISABLED, None)
     if Cause.OUT_OF_SCOPE in rules.causes and not rules.in_scope(person.attributes or {}):
         return Leaving(Cause.OUT_OF_SCOPE, None)
-    if date is not None:
-        return _by_date(date)
-    if not nulls_mean_none:
-        return Unknown("employeeLeaveDateTime is null, and no canary shows that null means none")
-    return Staying()
+    match date:
+        case LeaveDate():
+            return _by_date(date)
+        case Unknown():
+            return date
+        case None if nulls_mean_none:
+            return Staying()
+        case None:
+            return Unknown("employeeLeaveDateTime is null, and no canary shows that null means none")
+
+
+def _date_of(person: Person, rules: Rules) -> LeaveDate | Unknown | None:
+    try:
+        return None if person.written is None else read_leave_date(person.written, rules.date_rule)
+    except UnreadableDate as error:
+        return Unknown(str(error))
 
 
 def _by_date(date: LeaveDate) -> Leaving:

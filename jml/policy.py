@@ -137,7 +137,9 @@ class Limits(Section):
     """Absolute numbers that bound a run."""
 
     accounts_per_person: int = Field(default=3, ge=1, le=20)
-    slice: Duration = timedelta(minutes=4)
+    slice: Annotated[Duration, Field(le=timedelta(minutes=8), description="below the renewal of a session's lock")] = (
+        timedelta(minutes=4)
+    )
     poll: Duration = timedelta(minutes=1)
     wait: Duration = timedelta(days=1)
     retry_budget: Duration = timedelta(seconds=30)

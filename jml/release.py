@@ -42,4 +42,5 @@ class Release:
         return len(due)
 
     def _event(self, row: Offboarding) -> LeaverEvent:
-        return LeaverEvent(self.tenant, row.person, row.due, row.revision, row.cause, row.written, row.zone)
+        due = row.due if row.due != row.effective else None
+        return LeaverEvent(self.tenant, row.person, row.effective, row.revision, row.cause, row.written, row.zone, due)

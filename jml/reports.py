@@ -12,6 +12,7 @@ from typing import Any
 from jml.evidence import evidence
 from jml.state import RunRecord, Runs, RunState
 from shared.clock import to_text
+from shared.errors import Refused
 from shared.ledger import Ledger
 from shared.plan import RunOutcome
 from shared.ports import TableStore, Value
@@ -44,7 +45,11 @@ class Reports:
             raise BadQuery(f"{unknown[0]}: one of {', '.join(sorted(known))} was expected")
         where: dict[str, Value] = {name: _value(name, query[name]) for name in FILTERS if name in query}
         size = _size(query.get("top", "50"))
-        page, more = await Runs(self.store).page(where, size, _decoded(query.get("continuation")))
+        continuation = _decoded(query.get("continuation"))
+        try:
+            page, more = await Runs(self.store).page(where, size, continuation)
+        except Refused as error:
+            raise BadQuery("continuation: the value that the page before gave was expected") from error
         document: dict[str, Any] = {"runs": [_run(run) for run in page]}
         if more is not None:
             document["continuation"] = base64.urlsafe_b64encode(more.encode()).decode()

@@ -63,7 +63,7 @@ def request(step: LeaverStep) -> Call:  # noqa: C901, PLR0911, PLR0912 - a table
             return Call("DELETE", f"{user}/appRoleAssignments/{quote(assignment, safe='')}")
         case RevokeGrant(_, grant):
             return Call("DELETE", f"/oauth2PermissionGrants/{quote(grant, safe='')}")
-        case RemoveMethod(_, collection, method):
+        case RemoveMethod(_, collection, method, _):
             return Call("DELETE", f"{user}/authentication/{collection}/{quote(method, safe='')}")
         case MarkAccount(_, attribute, until):
             return Call("PATCH", user, {"onPremisesExtensionAttributes": {attribute: until}})

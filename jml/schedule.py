@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
+from jml.leavedate import add
 from jml.people import Cause, Leaving, Staying, Unknown, Verdict
+
+MOST_BETWEEN = timedelta(days=1)
+"""The backlog raises nobody less often than this."""
 
 
 class State(StrEnum):
@@ -27,7 +31,8 @@ class State(StrEnum):
 class Offboarding:
     """A person's row. `revision` counts every observed change: set, cleared and set again to the same day are three.
 
-    `due` is when the next event is to be sent, `effective` since when the person leaves; both UTC.
+    `due` is when the next event is to be sent, `effective` since when the person leaves; both UTC. `tries`: how often
+    the backlog has raised it since the last change.
     """
 
     person: str
@@ -39,6 +44,7 @@ class Offboarding:
     written: str = ""
     zone: str = "UTC"
     released_at: datetime | None = None
+    tries: int = 0
 
 
 def observe(row: Offboarding | None, person: str, verdict: Verdict, now: datetime) -> Offboarding | None:
@@ -74,8 +80,19 @@ def _acted_on(row: Offboarding, effective: datetime, now: datetime) -> bool:
 
 
 def raise_again(row: Offboarding) -> Offboarding:
-    """The backlog's finding: the day has passed, the event was sent, and the account is still enabled."""
-    return replace(row, revision=row.revision + 1, state=State.SCHEDULED, due=row.effective)
+    """The backlog's finding: the day has passed, the event was sent, and the work is not done."""
+    return replace(row, revision=row.revision + 1, state=State.SCHEDULED, due=row.effective, tries=row.tries + 1)
+
+
+def is_overdue(row: Offboarding, after: timedelta, now: datetime) -> bool:
+    """Whether its event was sent long enough ago: `after` at first, then twice as long each time, at most a day.
+
+    What a person has to mend first, such as a missing permission, is thus tried again without a storm of runs.
+    """
+    if row.released_at is None or row.state in (State.SCHEDULED, State.CLEARED):
+        return False
+    pause = max(after, min(after * 2 ** min(row.tries, 20), MOST_BETWEEN))
+    return add(row.released_at, pause) <= now
 
 
 def is_due(row: Offboarding, now: datetime) -> bool:
@@ -88,11 +105,13 @@ def release(row: Offboarding, now: datetime) -> Offboarding:
 
 
 def after_run(row: Offboarding, revision: int, delete_at: datetime | None) -> Offboarding | None:
-    """The row after a run of `revision`; None when a newer change has come since, or there is nothing to say.
+    """The row after a run of `revision`; None when a newer change has come since.
+
+    A run may end before the row says that its event was sent.
 
     `delete_at`: the accounts are cleaned up and are to be deleted then; None: they are gone.
     """
-    if row.revision != revision or row.state is not State.RELEASED:
+    if row.revision != revision or row.state is State.CLEARED:
         return None
     if delete_at is None:
         return replace(row, state=State.DONE)

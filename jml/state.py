@@ -14,21 +14,21 @@ from shared.clock import from_text, to_text
 from shared.ports import Row, TableStore, Value
 
 PEOPLE, SCHEDULE, RUNS = "people", "schedule", "runs"
-TABLES = (PEOPLE, SCHEDULE, RUNS)
 
 
 @dataclass(frozen=True)
 class Link:
     """A person's accounts in the MSSP tenant, and the newest run about them.
 
-    `generation` rises with every run of the person: a run of an older one has been overtaken. `version` is for
-    compare-and-swap.
+    `generation` rises with every run of the person: a run of an older one has been overtaken. `revision` is the newest
+    run's. `version` is for compare-and-swap.
     """
 
     person: str
     accounts: frozenset[str] = frozenset()
     generation: int = 0
     run: str = ""
+    revision: int = 0
     version: str = field(default="", compare=False)
 
 
@@ -84,6 +84,7 @@ class People:
             "accounts": json.dumps(sorted(link.accounts)),
             "generation": link.generation,
             "run": link.run,
+            "revision": link.revision,
         }
         await _put(self._store, PEOPLE, Row(self.PARTITION, link.person, values, link.version))
 
@@ -93,12 +94,17 @@ class People:
         if link is not None and link.accounts:
             await self.put(replace(link, accounts=frozenset()))
 
-    async def begin(self, person: str, run: str) -> int:
-        """Make `run` the person's newest; returns its generation, the same again for the same run."""
+    async def begin(self, person: str, run: str, revision: int) -> int:
+        """Make `run` the person's newest; returns its generation, the same again for the same run.
+
+        An event of an older revision that comes late gets generation 0: it was overtaken before it began.
+        """
         link = await self.get(person) or Link(person)
         if link.run == run:
             return link.generation
-        await self.put(replace(link, generation=link.generation + 1, run=run))
+        if revision < link.revision:
+            return 0
+        await self.put(replace(link, generation=link.generation + 1, run=run, revision=revision))
         return link.generation + 1
 
 
@@ -172,7 +178,8 @@ async def _put(store: TableStore, table: str, row: Row) -> None:
 
 def _link(row: Row) -> Link:
     accounts = frozenset(json.loads(str(row.values["accounts"])))
-    return Link(row.key, accounts, int(str(row.values["generation"])), str(row.values["run"]), row.version)
+    text = {name: str(value) for name, value in row.values.items()}
+    return Link(row.key, accounts, int(text["generation"]), text["run"], int(text["revision"]), row.version)
 
 
 def _schedule_values(one: Offboarding) -> dict[str, Value]:
@@ -185,6 +192,7 @@ def _schedule_values(one: Offboarding) -> dict[str, Value]:
         "written": one.written,
         "zone": one.zone,
         "released_at": to_text(one.released_at) if one.released_at else "",
+        "tries": one.tries,
     }
 
 
@@ -200,6 +208,7 @@ def _scheduled(row: Row) -> Scheduled:
         written=text["written"],
         zone=text["zone"],
         released_at=_instant(text["released_at"]),
+        tries=int(text["tries"]),
     )
     return Scheduled(offboarding, row.version)
 

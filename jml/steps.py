@@ -96,10 +96,11 @@ class RevokeGrant(_Step):
 
 @dataclass(frozen=True)
 class RemoveMethod(_Step):
-    """An authentication method, in the collection that Graph keeps its kind in."""
+    """An authentication method, in the collection that Graph keeps its kind in. `again`: it was the default one."""
 
     collection: str
     method: str
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from jml.gather import MsspTenant
-from jml.people import Leaving, Person, Verdict, judge
+from jml.leavedate import add
+from jml.people import Leaving, Person, Unknown, Verdict, judge
 from jml.policy import Policy
-from jml.schedule import Offboarding, State, observe, raise_again
-from jml.state import Link, People, Schedule, Scheduled
+from jml.schedule import Offboarding, State, is_overdue, observe, raise_again
+from jml.state import Link, People, Runs, RunState, Schedule, Scheduled
 from jml.truth import CorporateTenant
 from shared.clock import Clock
 from shared.errors import Conflict
 from shared.ports import TableStore
-from shared.telemetry import report
+from shared.telemetry import report, warn
 
 
 @dataclass(frozen=True)
@@ -44,17 +45,25 @@ class Sweep:
         linked, nulls_mean_none = await self.corporate.people(sorted(links))
         verdicts = {p.id: judge(p, self.policy, nulls_mean_none=nulls_mean_none, now=now) for p in linked}
         changed = await self._note(verdicts, rows, now)
-        seen = len(linked)
-        window = self.policy.leaver.window
-        async for page in self.corporate.leaving_between(now - window.lookback, now + window.lookahead):
-            strangers = [person for person in page if person.id not in links and self._in_scope(person)]
-            seen += len(strangers)
-            found = {p.id: judge(p, self.policy, nulls_mean_none=False, now=now) for p in strangers}
-            changed += await self._note(found, rows, now)
         backlog = await self._backlog(links, verdicts, rows, now)
+        window = self.policy.leaver.window
+        seen = len(linked)
+        async for page in self.corporate.leaving_between(now - window.lookback, add(now, window.lookahead)):
+            found = [person for person in page if self._is_news(person, verdicts)]
+            seen += len(found)
+            dated = {p.id: judge(p, self.policy, nulls_mean_none=False, now=now) for p in found}
+            changed += await self._note(dated, rows, now)
         done = SweepReport(seen, changed, backlog, nulls_mean_none)
         report("sweep", people=done.people, changed=done.changed, backlog=done.backlog, canary=str(nulls_mean_none))
+        if self.policy.leaver.canary is not None and not nulls_mean_none:
+            warn("canary silent", canary=str(self.policy.leaver.canary.person))
         return done
+
+    def _is_news(self, person: Person, verdicts: Mapping[str, Verdict]) -> bool:
+        """Somebody in scope who is not linked, or somebody linked whose own reading said nothing."""
+        if person.id in verdicts:
+            return isinstance(verdicts[person.id], Unknown)
+        return self._in_scope(person)
 
     def _in_scope(self, person: Person) -> bool:
         return self.policy.in_scope(person.attributes or {})
@@ -79,25 +88,34 @@ class Sweep:
     async def _backlog(
         self, links: Mapping[str, Link], verdicts: Mapping[str, Verdict], rows: Mapping[str, Scheduled], now: datetime
     ) -> int:
-        """Whose day has passed, whose event was sent a while ago, and whose account can still sign in."""
+        """Whose day has passed, whose event was sent a while ago, and whose account is not contained or not clean."""
+        after = self.policy.leaver.backlog_after
         late = {
             person: rows[person]
             for person, verdict in verdicts.items()
-            if person in rows and _has_left(verdict, now) and self._is_overdue(rows[person].offboarding, now)
+            if person in rows and _has_left(verdict, now) and is_overdue(rows[person].offboarding, after, now)
         }
         accounts = {account: person for person in late for account in links[person].accounts}
         watched = sorted(accounts.keys() - self.policy.protected_accounts)
         enabled = await self.mssp.enabled(watched) if watched else frozenset()
+        behind = {accounts[account] for account in enabled}
+        for person in {accounts[account] for account in watched} - behind:
+            if await self._is_stuck(late[person].offboarding):
+                behind.add(person)
         found = 0
-        for person in sorted({accounts[account] for account in enabled}):
+        for person in sorted(behind):
             if await self._put(raise_again(late[person].offboarding), late[person]):
                 found += 1
-                report("backlog", person=person)
+                warn("backlog", person=person, tries=late[person].offboarding.tries + 1)
         return found
 
-    def _is_overdue(self, row: Offboarding, now: datetime) -> bool:
-        sent = row.state in (State.RELEASED, State.RETAINED, State.DONE) and row.released_at is not None
-        return sent and row.released_at + self.policy.leaver.backlog_after <= now  # type: ignore[operator]
+    async def _is_stuck(self, row: Offboarding) -> bool:
+        """Whether its run has ended without getting as far as the mark: somebody may have mended what blocked it."""
+        if row.state is not State.RELEASED:
+            return False
+        link = await People(self.store).get(row.person)
+        run = await Runs(self.store).get(link.run) if link and link.run else None
+        return run is None or run.state is RunState.CLOSED
 
 
 def _has_left(verdict: Verdict, now: datetime) -> bool:

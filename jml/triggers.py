@@ -37,7 +37,7 @@ def events(services: Services) -> func.Blueprint:
         arg_name="message", queue_name="lifecycle", connection="JML_SERVICEBUS", is_sessions_enabled=True
     )
     async def run_lifecycle_event(message: func.ServiceBusMessage) -> None:
-        await services.lifecycle.receive(message.get_body(), message.message_id)
+        await services.lifecycle.receive(message.get_body(), message.message_id or "")
 
     return blueprint
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from datetime import datetime
 from urllib.parse import quote
 
@@ -37,6 +37,10 @@ class CorporateTenant:
     def _canary_id(self) -> str | None:
         return str(self._canary.person) if self._canary else None
 
+    def _is_home(self, found: Collection[str]) -> bool:
+        """Whether this is the tenant we mean: where the canary is not, nobody counts as gone."""
+        return self._canary_id is None or self._canary_id in found
+
     def _sings(self, people: Sequence[Person]) -> bool:
         return canary_sings(people, self._canary_id, self._canary.leave_date if self._canary else None)
 
@@ -44,26 +48,23 @@ class CorporateTenant:
         """One person, and whether a null leave date means none. Raises as `expect` does."""
         ids = [person, *([self._canary_id] if self._canary_id else [])]
         replies = await self._graph.send([Call("GET", f"/users/{quote(one, safe='')}?{_SELECT}") for one in ids])
-        sings = len(replies) > 1 and replies[1].ok and self._sings([read_person(replies[1].body)])
+        canary = [read_person(reply.body) for reply in replies[1:] if reply.ok]
+        sings = self._sings(canary)
         if replies[0].status != 404:
             return read_person(expect(replies[0], f"person {person}", _NEEDS)), sings
-        return (await self._missing([person]))[0], sings
+        return (await self._missing([person], home=self._is_home([one.id for one in canary])))[0], sings
 
     async def people(self, ids: Sequence[str]) -> tuple[list[Person], bool]:
         """Everybody of `ids`, a thousand a request; who is not there was deleted, or is gone for good."""
         wanted = [*ids, *([self._canary_id] if self._canary_id and self._canary_id not in ids else [])]
-        calls = [
-            Call(
-                "POST", f"/directoryObjects/getByIds?{_SELECT}", {"ids": wanted[at : at + MOST_IDS], "types": ["user"]}
-            )
-            for at in range(0, len(wanted), MOST_IDS)
-        ]
+        calls = [by_ids(wanted[at : at + MOST_IDS], _SELECT) for at in range(0, len(wanted), MOST_IDS)]
         found: dict[str, Person] = {}
         for reply in await self._graph.send(calls):
-            body = expect(reply, "linked people", _NEEDS_MANY)
-            found |= {str(item["id"]): read_person(item) for item in body["value"]}
-        missing = await self._missing([one for one in ids if one not in found])
-        return [*(found[one] for one in ids if one in found), *missing], self._sings(list(found.values()))
+            expect(reply, "linked people", _NEEDS_MANY)
+            found |= {str(item["id"]): read_person(item) for item in await self._graph.follow(reply)}
+        missing = [one for one in ids if one not in found]
+        away = await self._missing(missing, home=self._is_home(found))
+        return [*(found[one] for one in ids if one in found), *away], self._sings(list(found.values()))
 
     async def leaving_between(self, first: datetime, last: datetime) -> AsyncIterator[list[Person]]:
         """People whose leave date lies in the window, a page at a time."""
@@ -72,13 +73,16 @@ class CorporateTenant:
         async for page in self._graph.pages(path):
             yield [read_person(item) for item in page]
 
-    async def _missing(self, ids: Sequence[str]) -> list[Person]:
-        """People who are not among the users: deleted ones say when; the others are gone for good."""
+    async def _missing(self, ids: Sequence[str], *, home: bool) -> list[Person]:
+        """People who are not among the users: deleted ones say when; the others are gone for good, at `home`."""
+        gone = Presence.GONE if home else Presence.UNREAD
         calls = [Call("GET", f"/directory/deletedItems/{quote(one, safe='')}?{_SELECT_DELETED}") for one in ids]
         people: list[Person] = []
         for one, reply in zip(ids, await self._graph.send(calls) if calls else [], strict=True):
-            if reply.status == 404:
-                people.append(Person(one, Presence.GONE, enabled=False))
+            if reply.status == 403:
+                people.append(Person(one, Presence.UNREAD))
+            elif reply.status == 404:
+                people.append(Person(one, gone, enabled=False))
             else:
                 when = expect(reply, f"deleted person {one}", _NEEDS).get("deletedDateTime")
                 deleted_at = from_text(when) if when else None

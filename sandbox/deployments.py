@@ -10,7 +10,7 @@ from sandbox.entra import EXCHANGE_AUDIENCE
 from sandbox.servicebus import QueueSpec
 from sandbox.world import Application, ManagedIdentity, World, stable_id
 
-API_AUDIENCE = "api://jml"
+API_AUDIENCE = "00000000-0000-4000-8000-00000000a0d1"
 QUEUES: Mapping[str, QueueSpec] = {
     "lifecycle": QueueSpec(sessions=True, duplicate_window_s=600),
     "role-changes": QueueSpec(sessions=True, duplicate_window_s=600),

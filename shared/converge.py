@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Protocol
 
 from shared.clock import Clock
-from shared.errors import Denied, Refused, Unsafe
+from shared.errors import Unsafe
 from shared.journal import Journal
 from shared.plan import Attempt, Chain, Observation, Plan, Result, S, keys
 
@@ -74,12 +74,7 @@ async def converge(work: Work[S], journal: Journal[S], clock: Clock, patience: P
     """
     deep, rereads = False, 0
     while True:
-        try:
-            await work.gather(deep=deep, references=journal.references)
-        except (Denied, Refused):
-            if deep:
-                await _read_back(work, journal, clock)
-            raise
+        await work.gather(deep=deep, references=journal.references)
         await journal.settle(work.observe)
         plan = work.plan(journal.results)
         await _write_down(plan, work, journal)
@@ -100,27 +95,21 @@ async def converge(work: Work[S], journal: Journal[S], clock: Clock, patience: P
             return Pause(max(patience.poll, *(s.retry_after for s in journal.unsettled)))
 
 
-async def _read_back(work: Work[S], journal: Journal[S], clock: Clock) -> None:
-    """What the first phase sent is read back before the run ends for something else that it may not read."""
-    for delay in (0.0, *REREADS):
-        await clock.sleep(delay)
-        await work.gather(deep=False, references={})
-        await journal.settle(work.observe)
-        if not journal.unsettled:
-            return
-
-
 async def _write_down(plan: Plan[S], work: Work[S], journal: Journal[S]) -> None:
-    await journal.plan([(step, work.observe(step, {})) for step in plan.steps], plan.findings)
+    await journal.plan([(step, work.observe(step, {})) for step in plan.steps], plan.findings, whole=plan.complete)
     refusals = [(step, why) for step in plan.steps if (why := work.guard(step)) is not None]
     await journal.protect(refusals)
 
 
 def _due(plan: Plan[S], journal: Journal[S], *, waits: bool) -> list[Chain[S]]:
-    """What may be sent now: of the first phase that has anything ready, and that does not wait for an earlier one."""
-    for phase in plan.phases:
-        own = keys(phase.steps)
-        if phase.waits and waits and any(standing.step.key not in own for standing in journal.unsettled):
+    """What may be sent now: of the first phase that has anything ready.
+
+    A phase starts once every step before it was answered, and one that waits once each of those is settled.
+    """
+    for at, phase in enumerate(plan.phases):
+        not_before = {key for later in plan.phases[at:] for key in keys(later.steps)}
+        earlier = [standing for standing in journal.unsettled if standing.step.key not in not_before]
+        if waits and any(phase.waits or standing.result is Result.WAITING for standing in earlier):
             return []
         chains = [tuple(step for step in chain if journal.ready(step)) for chain in phase.chains]
         if due := [chain for chain in chains if chain]:

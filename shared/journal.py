@@ -53,6 +53,8 @@ class Journal(Generic[S]):
                 self.standings[key] = Standing(recall(data["kind"], data["facts"]), data["before"])
             case Kind.LEFT:
                 self.findings[key] = Finding(key, data["kind"], data["reason"], data["facts"])
+            case Kind.RESOLVED:
+                self.findings.pop(key, None)
             case Kind.INTENT:
                 self.standings[key].slice = self.slice
                 self.standings[key].result = Result.WAITING
@@ -61,6 +63,8 @@ class Journal(Generic[S]):
                 self.standings[key].reference = data.get("reference", "")
             case Kind.VERIFIED:
                 self.standings[key].result = Result.VERIFIED
+            case Kind.REOPENED:
+                self.standings[key].result = Result.WAITING
             case Kind.RESUMED:
                 self.slice += 1
             case _:
@@ -94,8 +98,13 @@ class Journal(Generic[S]):
         await self.note(Kind.RESUMED, data)
         self.slice += 1
 
-    async def plan(self, steps: Sequence[tuple[S, Observation]], findings: Sequence[Finding]) -> None:
-        """Write down what was not planned before, with the state its target is in."""
+    async def plan(
+        self, steps: Sequence[tuple[S, Observation]], findings: Sequence[Finding], *, whole: bool = False
+    ) -> None:
+        """Write down what was not planned before, with the state its target is in.
+
+        `whole`: everything was read, so that a finding that is not among `findings` is no longer so.
+        """
         fresh = [(step, seen) for step, seen in steps if step.key not in self.standings]
         stays = [finding for finding in findings if finding.key not in self.findings]
         entries = [
@@ -105,7 +114,11 @@ class Journal(Generic[S]):
         entries += [
             Entry(Kind.LEFT, {"kind": f.kind, "reason": f.reason, "facts": dict(f.facts)}, f.key) for f in stays
         ]
+        over = self.findings.keys() - {finding.key for finding in findings} if whole else set()
+        entries += [Entry(Kind.RESOLVED, {}, key) for key in sorted(over)]
         await self._ledger.append(entries, self._now())
+        for key in over:
+            del self.findings[key]
         self.standings.update({step.key: Standing(step, seen.state) for step, seen in fresh})
         self.findings.update({finding.key: finding for finding in stays})
 
@@ -137,16 +150,23 @@ class Journal(Generic[S]):
             standing.retry_after = attempt.retry_after
 
     async def settle(self, observe: Callable[[S, Mapping[str, Any]], Observation]) -> None:
-        """Compare every step that was tried with what is seen now; a refused one may have taken effect after all.
+        """Compare every step that was tried with what is seen now.
+
+        A refused one may have taken effect after all; a verified one may have been undone by somebody since, and is
+        then sent again in the next slice.
 
         `observe` gets the step and the state its target was in before it.
         """
         entries: list[Entry] = []
         for key, standing in self.standings.items():
-            if standing.result in (None, Result.VERIFIED, Result.PROTECTED):
+            if standing.result in (None, Result.PROTECTED):
                 continue
             seen = observe(standing.step, standing.before)
-            if seen.done:
+            if standing.result is Result.VERIFIED:
+                if seen.done is False:
+                    entries.append(Entry(Kind.REOPENED, {"after": dict(seen.state)}, key))
+                    standing.result = Result.WAITING
+            elif seen.done:
                 entries.append(Entry(Kind.VERIFIED, {"after": dict(seen.state)}, key))
                 standing.result = Result.VERIFIED
             elif seen.gave_up and not standing.settled:
@@ -155,7 +175,9 @@ class Journal(Generic[S]):
                 standing.result, standing.reference = Result.REFUSED, ""
         await self._ledger.append(entries, self._now())
         for entry in entries:
-            self._report(entry.step, Result.VERIFIED if entry.kind is Kind.VERIFIED else Result.REFUSED)
+            outcome = self.standings[entry.step].result
+            if outcome is not None:
+                self._report(entry.step, outcome)
 
     def _report(self, step: str, outcome: Result, **facts: str | int) -> None:
         report("step", run=self._ledger.run, step=step, outcome=outcome.value, **facts)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -14,6 +15,17 @@ from shared.errors import InvalidConfiguration
 M = TypeVar("M", bound=BaseModel)
 
 
+class PlainLoader(yaml.SafeLoader):
+    """YAML without its surprises: dates and times stay texts (18:00 is no number of minutes), for the model to read."""
+
+
+PlainLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag.rsplit(":", 1)[-1] in ("bool", "null", "merge")]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+PlainLoader.add_implicit_resolver("tag:yaml.org,2002:int", re.compile(r"^[-+]?[0-9]+$"), list("-+0123456789"))
+
+
 def load_policy(path: Path, model: type[M]) -> M:
     """The policy in `path` as `model`.
 
@@ -22,8 +34,11 @@ def load_policy(path: Path, model: type[M]) -> M:
     subject = f"policy {path}"
     try:
         text = path.read_text(encoding="utf-8")
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        document = yaml.safe_load(text)
+        marks = [event.start_mark for event in yaml.parse(text) if isinstance(event, yaml.AliasEvent)]
+        if aliases := [f"line {mark.line + 1}: an alias stands here: write it out" for mark in marks if mark]:
+            raise InvalidConfiguration(subject, aliases)
+        tree = yaml.compose(text, Loader=PlainLoader)
+        document = yaml.load(text, Loader=PlainLoader)  # noqa: S506 - it is a SafeLoader
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfiguration(subject, [f"cannot be read: {error}"]) from error
     except yaml.YAMLError as error:

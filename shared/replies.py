@@ -15,14 +15,14 @@ TRANSIENT = frozenset({0, 408, 423, 429, 500, 502, 503, 504, 509})
 def expect(reply: Reply, what: str, needs: str) -> Mapping[str, Any]:
     """The body of a successful reply: unknown is never empty.
 
-    `what` names the reading and `needs` the permission that cures a 401 or 403, for the messages of Transient,
+    `what` names the reading and `needs` the permission that cures a 403, for the messages of Transient,
     Denied and Refused (404 too: whoever can live without the object looks at the status before).
     """
     if reply.ok:
         return reply.body
-    if reply.status in TRANSIENT:
+    if reply.status in TRANSIENT or reply.status == 401:  # a token that is refused now is another one later
         raise Transient(f"{what}: {describe(reply)}", reply.retry_after)
-    if reply.status in (401, 403):
+    if reply.status == 403:
         raise Denied(f"{what}: {describe(reply)}", needs)
     raise Refused(f"{what}: {describe(reply)}")
 

@@ -76,7 +76,7 @@ _FIELDS: dict[str, tuple[str, _Check]] = {
     "managed_identity_client_id": ("JML_MANAGED_IDENTITY_CLIENT_ID", _GUID),
     "token_exchange_scope": ("JML_TOKEN_EXCHANGE_SCOPE", _TEXT),
     "tables_endpoint": ("JML_TABLES_ENDPOINT", _ENDPOINT),
-    "api_audience": ("JML_API_AUDIENCE", _TEXT),
+    "api_audience": ("JML_API_AUDIENCE", _GUID),
     "sweep_schedule": ("JML_SWEEP_SCHEDULE", _SCHEDULE),
     "release_schedule": ("JML_RELEASE_SCHEDULE", _SCHEDULE),
 }

@@ -37,7 +37,7 @@ def test_sample_settings_name_every_setting_and_no_other(monkeypatch: pytest.Mon
         for name, value in values.items()
     }
     load_settings(filled)
-    host = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage"}
+    host = {"FUNCTIONS_WORKER_RUNTIME", "AzureWebJobsStorage", "PYTHON_ENABLE_OPENTELEMETRY"}
     assert {name for name in values if not name.startswith("JML_")} == host
 
 

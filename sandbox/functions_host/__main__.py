@@ -22,7 +22,7 @@ from sandbox.functions_host.routes import InvalidRoute
 from sandbox.functions_host.schedule import InvalidSchedule
 from sandbox.functions_host.worker import AppFailedToStart
 
-QUIET_LOGGERS = ("azure", "aiohttp", "asyncio", "httpx")
+QUIET_LOGGERS = ("aiohttp", "asyncio")
 START_ERRORS = (
     AppFailedToStart,
     InvalidHostJson,

@@ -12,6 +12,7 @@ from azure.identity.aio import ClientAssertionCredential, ManagedIdentityCredent
 from shared.adapters.graph import GraphTenant
 from shared.adapters.keys import SigningKeys
 from shared.adapters.servicebus import ServiceBus
+from shared.adapters.sign_in import NEEDS_CONSENT, is_refusal
 from shared.adapters.tables import Tables
 from shared.clock import Clock
 from shared.errors import Denied, Transient
@@ -86,7 +87,9 @@ class Cloud:
         try:
             token = await credential.get_token(f"{self._settings.graph_endpoint}/.default")
         except ClientAuthenticationError as error:
-            raise Denied(f"tenant {tenant}: sign-in was refused", "the app's consent there") from error
+            if not is_refusal(error):
+                raise Transient(f"tenant {tenant}: nobody answers the sign-in") from error
+            raise Denied(f"tenant {tenant}: sign-in was refused", NEEDS_CONSENT) from error
         except (ServiceRequestError, ServiceResponseError) as error:
             raise Transient(f"tenant {tenant}: {type(error).__name__}") from error
         claims = jwt.decode(token.token, options={"verify_signature": False})

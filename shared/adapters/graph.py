@@ -26,6 +26,7 @@ from msgraph.graph_request_adapter import GraphRequestAdapter, options
 from msgraph_core import GraphClientFactory
 
 from shared.adapters.retry import patiently
+from shared.adapters.sign_in import NEEDS_CONSENT, is_refusal
 from shared.clock import Clock
 from shared.errors import Denied, Refused, Transient
 from shared.ports import Call, Reply
@@ -53,13 +54,17 @@ class GraphTenant:
             credential, scopes=[f"{endpoint}/.default"], allowed_hosts=[str(urlsplit(endpoint).hostname)]
         )
         no_retry = {RetryHandlerOption.get_key(): RetryHandlerOption(max_retries=0, should_retry=False)}
+        self._connections = httpx.AsyncHTTPTransport(limits=CONNECTIONS)
         self._http = GraphClientFactory.create_with_default_middleware(
-            options={**options, **no_retry}, client=httpx.AsyncClient(timeout=TIMEOUT, limits=CONNECTIONS)
+            options={**options, **no_retry},
+            client=httpx.AsyncClient(timeout=TIMEOUT, transport=self._connections),
         )
         self._adapter = GraphRequestAdapter(provider, client=self._http)
 
     async def close(self) -> None:
+        """The connections too: the middleware that stands before them does not pass it on."""
         await self._http.aclose()
+        await self._connections.aclose()
 
     async def send(self, calls: Sequence[Call], *, in_order: bool = False) -> list[Reply]:
         if len(calls) == 1:
@@ -143,10 +148,9 @@ class GraphTenant:
         try:
             response = await self._adapter.send_primitive_async(info, "bytes", {})
         except ClientAuthenticationError as error:
-            raise Denied(
-                f"tenant {self._tenant}: sign-in was refused ({type(error).__name__})",
-                "the app's consent there and its federated credential",
-            ) from error
+            if not is_refusal(error):
+                return Reply(0)
+            raise Denied(f"tenant {self._tenant}: sign-in was refused", NEEDS_CONSENT) from error
         except (httpx.TransportError, ServiceRequestError, ServiceResponseError):
             return Reply(0)
         return _reply(response)

@@ -26,7 +26,7 @@ GOOD = {
     "JML_MANAGED_IDENTITY_CLIENT_ID": ID,
     "JML_TOKEN_EXCHANGE_SCOPE": "api://AzureADTokenExchange/.default",
     "JML_TABLES_ENDPOINT": "https://localhost:1/devstoreaccount1",
-    "JML_API_AUDIENCE": "api://jml",
+    "JML_API_AUDIENCE": "00000000-0000-4000-8000-00000000a0d1",
     "JML_SWEEP_SCHEDULE": "0 */15 * * * *",
     "JML_RELEASE_SCHEDULE": "0 * * * * *",
     "JML_SERVICEBUS": "Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true;",

@@ -127,7 +127,7 @@ async def test_whoever_lost_the_order_learns_it_on_the_next_row() -> None:
 async def test_more_entries_than_one_transaction_takes_are_one_chain() -> None:
     store = MemoryTables()
     ledger = await Ledger.load(store, RUN)
-    await ledger.append([Entry(Kind.NOTED, {"at": at}) for at in range(250)], NOW)
+    await ledger.append([Entry(Kind.WAITING, {"at": at}) for at in range(250)], NOW)
     await ledger.close({"outcome": "verified"}, NOW)
     again = await Ledger.load(store, RUN)
     assert faults([row.document() for row in again.rows]) == []
@@ -145,7 +145,7 @@ async def test_what_is_loaded_is_what_was_written() -> None:
 
 def test_a_row_too_large_for_a_table_is_a_mistake_of_whoever_writes_it() -> None:
     with pytest.raises(ValueError, match="characters"):
-        seal(RUN, 0, "now", Entry(Kind.NOTED, {"text": "x" * MOST_DATA}), GENESIS)
+        seal(RUN, 0, "now", Entry(Kind.WAITING, {"text": "x" * MOST_DATA}), GENESIS)
 
 
 # -- evidence -----------------------------------------------------------------------------------------------------

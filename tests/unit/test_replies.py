@@ -18,7 +18,7 @@ def test_success_is_the_body(status: int) -> None:
 
 @pytest.mark.parametrize(
     ("status", "error"),
-    [*((status, Transient) for status in sorted(TRANSIENT)), (401, Denied), (403, Denied)]
+    [*((status, Transient) for status in sorted(TRANSIENT)), (401, Transient), (403, Denied)]
     + [(status, Refused) for status in (301, 400, 404, 405, 409, 410, 412, 424, 501)],
 )
 def test_everything_else_raises(status: int, error: type[Exception]) -> None:

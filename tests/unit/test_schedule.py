@@ -127,11 +127,18 @@ def test_a_retained_row_is_due_when_its_retention_is_over() -> None:
     assert kept.effective == NOW
 
 
-@pytest.mark.parametrize(("revision", "state"), [(2, State.RELEASED), (1, State.CLEARED), (1, State.SCHEDULED)])
+@pytest.mark.parametrize(("revision", "state"), [(2, State.RELEASED), (1, State.CLEARED)])
 def test_a_run_says_nothing_of_a_row_that_has_changed_since(revision: int, state: State) -> None:
     row = Offboarding("p", revision, state, NOW, NOW, Cause.DATE)
     assert after_run(row, 1, None) is None
     assert after_run(row, 1, NOW + DAY) is None
+
+
+def test_a_run_may_end_before_its_row_says_that_the_event_was_sent() -> None:
+    row = Offboarding("p", 1, State.SCHEDULED, NOW, NOW, Cause.DATE)
+    ended = after_run(row, 1, NOW + DAY)
+    assert ended is not None
+    assert ended.state is State.RETAINED
 
 
 def test_a_backlog_finding_is_a_revision_of_its_own_and_due_at_once() -> None:

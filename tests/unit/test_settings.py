@@ -27,7 +27,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "JML_MANAGED_IDENTITY_CLIENT_ID": GUID,
         "JML_TOKEN_EXCHANGE_SCOPE": "api://AzureADTokenExchange/.default",
         "JML_TABLES_ENDPOINT": "https://tables.example/",
-        "JML_API_AUDIENCE": "api://jml",
+        "JML_API_AUDIENCE": "00000000-0000-4000-8000-00000000a0d1",
         "JML_SWEEP_SCHEDULE": "0 */15 * * * *",
         "JML_RELEASE_SCHEDULE": "0 * * * * *",
         "JML_SERVICEBUS": "Endpoint=sb://bus.example;",
