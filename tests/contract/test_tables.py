@@ -25,7 +25,7 @@ TABLE = "contract"
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def azurite(
-    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory, _trust: None
+    certificates: Certificates, tmp_path_factory: pytest.TempPathFactory, trust: None
 ) -> AsyncIterator[str]:
     """The endpoint of an account's tables."""
     server = Azurite(certificates, tmp_path_factory.mktemp("azurite"), ["account"])
