@@ -29,7 +29,7 @@ from tests.e2e.local import Running
 
 AUDITOR = {"roles": ["Auditor"], "scp": "access", "oid": "00000000-0000-4000-8000-000000000001"}
 POLL_S = 0.05
-LATE_S = 90.0
+LATE_S = 45.0
 Document = dict[str, Any]
 
 
