@@ -33,7 +33,9 @@ def broker() -> Iterator[Broker]:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def bus(broker: Broker) -> AsyncIterator[ServiceBus]:
-    bus = ServiceBus(Bus(broker.connection_string), cast("AsyncTokenCredential", Signed("https://servicebus.azure.net")))
+    bus = ServiceBus(
+        Bus(broker.connection_string), cast("AsyncTokenCredential", Signed("https://servicebus.azure.net"))
+    )
     yield bus
     await bus.close()
 

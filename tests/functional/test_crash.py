@@ -89,7 +89,7 @@ async def test_a_run_that_is_cut_after_any_effect_comes_to_the_same_end(cut: int
     times=st.integers(min_value=1, max_value=3),
     lost=st.lists(st.sampled_from(["before", "after"]), max_size=3),
 )
-@settings(max_examples=60)
+@settings(max_examples=30)
 def test_crashes_duplicates_and_lost_answers_in_any_order_come_to_the_same_end(
     expected: dict[str, Any], cuts: list[int], times: int, lost: list[str]
 ) -> None:
