@@ -17,6 +17,7 @@ from jml.holdings import UNREAD
 from jml.leaver import Terms, kept_until
 from jml.offboarding import Offboarding
 from jml.policy import Policy
+from jml.requests import NEEDS
 from jml.schedule import after_run
 from jml.state import People, RunRecord, Runs, RunState, Schedule
 from jml.steps import DisableAccount, LeaverStep, RevokeSessions, recall
@@ -153,7 +154,9 @@ class Lifecycle:
             if not patient:
                 return _End(RunOutcome.FAILED, f"waited longer than the policy allows: {why}")
         if pause is None or (pause.seconds > 0 and not patient):
-            return _End(conclude(journal), "", *_retention(work))
+            outcome = conclude(journal)
+            why = blockers(journal) if outcome is RunOutcome.BLOCKED else ""
+            return _End(outcome, why, *_retention(work))
         await self._wait(case, journal, pause, why)
         return None
 
@@ -211,6 +214,15 @@ def conclude(journal: Journal[LeaverStep]) -> RunOutcome:
     if Result.REFUSED in results or journal.findings:
         return RunOutcome.PARTIAL
     return RunOutcome.VERIFIED
+
+
+def blockers(journal: Journal[LeaverStep]) -> str:
+    """What a person has to see to before the run can do the rest, each once."""
+    unread = {finding.reason for finding in journal.findings.values() if finding.kind == UNREAD}
+    blocked = [s for s in journal.standings.values() if s.result is Result.BLOCKED]
+    needed = {f"{s.step.kind} needs {NEEDS[type(s.step)]}" for s in blocked}
+    guarded = {s.reason for s in journal.standings.values() if s.result is Result.PROTECTED}
+    return "; ".join([*sorted(guarded), *sorted(needed), *sorted(unread)])
 
 
 def _retention(work: Offboarding) -> tuple[bool, datetime | None]:

@@ -21,6 +21,7 @@ class Standing(Generic[S]):
     result: Result | None = None
     slice: int = -1
     reference: str = ""
+    reason: str = ""
     retry_after: float = 0.0
 
     @property
@@ -61,6 +62,7 @@ class Journal(Generic[S]):
             case Kind.ATTEMPTED | Kind.PROTECTED:
                 self.standings[key].result = Result(data["result"])
                 self.standings[key].reference = data.get("reference", "")
+                self.standings[key].reason = data.get("reason", "")
             case Kind.VERIFIED:
                 self.standings[key].result = Result.VERIFIED
             case Kind.REOPENED:
@@ -129,8 +131,8 @@ class Journal(Generic[S]):
             [Entry(Kind.PROTECTED, {"result": Result.PROTECTED, "reason": why}, s.key) for s, why in fresh],
             self._now(),
         )
-        for step, _ in fresh:
-            self.standings[step.key].result = Result.PROTECTED
+        for step, why in fresh:
+            self.standings[step.key].result, self.standings[step.key].reason = Result.PROTECTED, why
 
     async def intend(self, steps: Sequence[S]) -> None:
         """Write down what is about to be sent: it comes before the first byte of it."""
@@ -147,7 +149,7 @@ class Journal(Generic[S]):
             self._report(step.key, attempt.result, status=attempt.status, request=attempt.request_id)
             standing = self.standings[step.key]
             standing.result, standing.reference = attempt.result, attempt.reference
-            standing.retry_after = attempt.retry_after
+            standing.retry_after, standing.reason = attempt.retry_after, attempt.reason
 
     async def settle(self, observe: Callable[[S, Mapping[str, Any]], Observation]) -> None:
         """Compare every step that was tried with what is seen now.
@@ -172,7 +174,7 @@ class Journal(Generic[S]):
             elif seen.gave_up and not standing.settled:
                 data = {"result": Result.REFUSED, "reason": seen.gave_up}
                 entries.append(Entry(Kind.ATTEMPTED, data, key))
-                standing.result, standing.reference = Result.REFUSED, ""
+                standing.result, standing.reference, standing.reason = Result.REFUSED, "", seen.gave_up
         await self._ledger.append(entries, self._now())
         for entry in entries:
             outcome = self.standings[entry.step].result

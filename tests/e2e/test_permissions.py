@@ -83,7 +83,9 @@ def test_what_is_still_known_is_acted_on_and_the_missing_permission_is_named(sce
     named = [name for tenant, name in MISSING if tenant == "mssp" and name in evidence["reason"]]
     assert named, evidence["reason"]
     assert scenario.verify(evidence).code == 0
-    assert holdings(scenario.tenant("mssp"), BOB.account)
+    assert holdings(scenario.tenant("mssp"), BOB.account) == {}, "what could be read was removed all the same"
+    marks = user(scenario.tenant("mssp"), BOB.account).get("onPremisesExtensionAttributes") or {}
+    assert not any(marks.values()), "nobody knows that it is clean, so nothing says when to delete it"
 
 
 def test_the_canary_falls_silent_in_every_way(scenario: Scenario) -> None:
