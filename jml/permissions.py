@@ -21,7 +21,7 @@ class TenantRole(StrEnum):
 
 @dataclass(frozen=True)
 class Permission:
-    """One application permission; `probe` is a harmless read that fails without it (none: writes only)."""
+    """One application permission; `probe` is a harmless read that fails without it (none: there is no such read)."""
 
     name: str
     tenant: TenantRole
@@ -43,7 +43,6 @@ PERMISSIONS: tuple[Permission, ...] = (
         "Directory.Read.All",
         TenantRole.CORPORATE,
         "read linked people by id, a thousand at a time",
-        "/organization?$select=id",
     ),
     Permission("User.Read.All", TenantRole.MSSP, "find and read accounts", "/users?$top=1&$select=id"),
     Permission("User.EnableDisableAccount.All", TenantRole.MSSP, "disable the account"),
@@ -54,7 +53,6 @@ PERMISSIONS: tuple[Permission, ...] = (
         "Directory.Read.All",
         TenantRole.MSSP,
         "read memberships, owned objects and devices",
-        "/organization?$select=id",
     ),
     Permission("GroupMember.ReadWrite.All", TenantRole.MSSP, "leave assigned groups"),
     Permission(
