@@ -173,6 +173,15 @@ def test_ids_only_no_name_is_said(told: Told, where: str) -> None:
     assert _names_in(text, told.before) == set()
 
 
+def test_names_would_be_found(told: Told) -> None:
+    """Or the test above would show nothing."""
+    said = json.dumps({"note": "Alex Wilber of Sentinel Analysts, soc-4f2a@soc.contoso.example"})
+    assert _names_in(said, told.before) == {
+        *("Alex Wilber", "Alex", "Wilber", "Sentinel Analysts"),
+        *("soc-4f2a", "soc-4f2a@soc.contoso.example"),
+    }
+
+
 def _names_in(text: str, tenants: dict[str, Any]) -> set[str]:
     """Names of people, accounts, groups, devices and packages that stand in the text as whole words."""
     objects = [
