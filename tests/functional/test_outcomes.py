@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -245,10 +246,11 @@ async def test_a_message_that_is_delivered_twice_makes_one_run(stage: Stage) -> 
 
 async def test_a_redelivery_after_the_end_reads_nothing_and_writes_nothing(stage: Stage) -> None:
     await stage.offboard(LEAVER)
-    sent, called = len(stage.messages.sent), len(stage.mssp.calls)
+    sent, called, rows = len(stage.messages.sent), len(stage.mssp.calls), deepcopy(dict(stage.tables.rows))
     message = stage.messages.of("lifecycle")[0]
     await stage.services.lifecycle.receive(message.body, message.id)
     assert (len(stage.messages.sent), len(stage.mssp.calls)) == (sent, called)
+    assert stage.tables.rows == rows
 
 
 async def test_a_run_whose_truth_cannot_be_read_now_is_continued_by_a_message_of_a_higher_attempt(
