@@ -34,6 +34,7 @@ async def end_of(stage: Stage) -> dict[str, Any]:
     scheduled = await stage.scheduled(LEAVER)
     return {
         "outcome": evidence["outcome"],
+        "run": [(run.state, run.outcome, run.resume_at) for run in await stage.runs()],
         "contained": evidence["containment"]["contained"],
         "steps": {
             tuple(str(step[name]) for name in TARGET if name in step): step["result"] for step in evidence["steps"]
