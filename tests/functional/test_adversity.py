@@ -82,7 +82,9 @@ async def test_a_replica_that_lags_behind_is_waited_for(stage: Stage) -> None:
     await stage.offboard(LEAVER)
     evidence = await stage.only_run()
     assert evidence["outcome"] == "partial"
-    assert "owned object" in {stay["kind"] for stay in evidence["stays"]}
+    left = [row["data"]["kind"] for row in evidence["rows"] if row["kind"] == "left"]
+    assert "unread" not in left
+    assert "owned object" in left
 
 
 async def test_a_tenant_without_the_licence_has_nothing_of_the_kind(stage: Stage) -> None:

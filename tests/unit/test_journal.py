@@ -26,6 +26,8 @@ MOVES = st.lists(
         st.tuples(st.just("settle"), SOME),
         st.tuples(st.just("give up"), SOME),
         st.tuples(st.just("resume"), SOME),
+        st.tuples(st.just("find"), SOME),
+        st.tuples(st.just("find nothing"), SOME),
     ),
     max_size=12,
 )
@@ -68,6 +70,9 @@ async def apply(journal: Journal[LeaverStep], move: Any) -> None:
         await journal.protect([(step, "guarded") for step in steps])
     elif name == "resume":
         await journal.resume({})
+    elif name.startswith("find"):
+        found = [] if name == "find nothing" else [Finding(step.key, "k", "why") for step in steps]
+        await journal.plan([], found, whole=True)
     else:
         await journal.settle(observe)
 
