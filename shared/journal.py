@@ -132,7 +132,8 @@ class Journal(Generic[S]):
             self._now(),
         )
         for step, why in fresh:
-            self.standings[step.key].result, self.standings[step.key].reason = Result.PROTECTED, why
+            standing = self.standings[step.key]
+            standing.result, standing.reason, standing.reference = Result.PROTECTED, why, ""
 
     async def intend(self, steps: Sequence[S]) -> None:
         """Write down what is about to be sent: it comes before the first byte of it."""
