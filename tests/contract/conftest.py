@@ -22,9 +22,12 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
     return create_certificates(tmp_path_factory.mktemp("certificates"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def trust(certificates: Certificates) -> Iterator[None]:
-    """The private authority is trusted through the environment, which aiohttp reads only when it is imported."""
+    """The private authority is trusted through the environment, which aiohttp reads only when it is imported.
+
+    For one module at a time: other tests of this process have authorities of their own.
+    """
     with pytest.MonkeyPatch.context() as patch:
         for name, value in certificates.environment().items():
             patch.setenv(name, value)
