@@ -31,6 +31,9 @@ from shared.plan import Result, RunOutcome
 from shared.ports import Graph, Messages, TableStore
 from shared.telemetry import about, report, warn
 
+CLEAN = frozenset({RunOutcome.VERIFIED, RunOutcome.PARTIAL})
+"""Outcomes after which the offboarding goes on to its next part; after any other the backlog takes it up again."""
+
 
 @dataclass(frozen=True)
 class _Case:
@@ -156,7 +159,9 @@ class Lifecycle:
         if pause is None or (pause.seconds > 0 and not patient):
             outcome = conclude(journal)
             why = blockers(journal) if outcome is RunOutcome.BLOCKED else ""
-            return _End(outcome, why, *_retention(work))
+            if outcome in CLEAN:
+                return _End(outcome, why, *_retention(work))
+            return _End(outcome, why)
         await self._wait(case, journal, pause, why)
         return None
 
