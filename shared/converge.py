@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from shared.clock import Clock
 from shared.errors import Unsafe
-from shared.journal import Journal
+from shared.journal import Journal, Standing
 from shared.plan import Attempt, Chain, Observation, Plan, Result, S, keys
 
 REREADS = (0.5, 1.0, 2.0)
@@ -78,17 +78,17 @@ async def converge(work: Work[S], journal: Journal[S], clock: Clock, patience: P
         await journal.settle(work.observe)
         plan = work.plan(journal.results)
         await _write_down(plan, work, journal)
-        chains = _due(plan, journal, waits=patience.waits)
+        chains = _due(plan, journal, waits=patience.waits, looks=rereads < len(REREADS))
         if chains and clock.now() >= patience.deadline:
             return Pause(0)
         if chains:
             await _perform(chains, work, journal)
-            deep = True
+            deep, rereads = True, 0
         elif not plan.complete and not deep:
             deep = True
         elif not journal.unsettled:
             return None
-        elif rereads < len(REREADS) and any(s.result is Result.SENT and not s.reference for s in journal.unsettled):
+        elif rereads < len(REREADS) and any(map(_may_show, journal.unsettled)):
             await clock.sleep(REREADS[rereads])
             rereads += 1
         else:
@@ -101,15 +101,23 @@ async def _write_down(plan: Plan[S], work: Work[S], journal: Journal[S]) -> None
     await journal.protect(refusals)
 
 
-def _due(plan: Plan[S], journal: Journal[S], *, waits: bool) -> list[Chain[S]]:
+def _may_show(standing: Standing[S]) -> bool:
+    """Whether another look, a moment later, may show what this step did."""
+    return standing.result is Result.SENT and not standing.reference
+
+
+def _due(plan: Plan[S], journal: Journal[S], *, waits: bool, looks: bool) -> list[Chain[S]]:
     """What may be sent now: of the first phase that has anything ready.
 
-    A phase starts once every step before it was answered, and one that waits once each of those is settled.
+    A phase starts once every step before it was answered and, while further looks are left (`looks`), read back; one
+    that waits once each of those is settled.
     """
     for at, phase in enumerate(plan.phases):
         not_before = {key for later in plan.phases[at:] for key in keys(later.steps)}
         earlier = [standing for standing in journal.unsettled if standing.step.key not in not_before]
         if waits and any(phase.waits or standing.result is Result.WAITING for standing in earlier):
+            return []
+        if looks and any(map(_may_show, earlier)):
             return []
         chains = [tuple(step for step in chain if journal.ready(step)) for chain in phase.chains]
         if due := [chain for chain in chains if chain]:

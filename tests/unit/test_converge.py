@@ -99,6 +99,41 @@ async def test_a_phase_that_waits_is_not_begun_while_an_effect_is_unknown() -> N
     assert clock.slept == [0.5, 1.0, 2.0]
 
 
+async def test_a_phase_is_begun_once_the_one_before_was_read_back() -> None:
+    """Containment shows half a second late: the clean-up begins after that, not before."""
+
+    class Lagging(Work):
+        def _done(self, step: LeaverStep) -> bool:
+            return super()._done(step) and (step is not FIRST or len(self.deep) > 2)
+
+        async def apply(self, chains: Sequence[Chain[LeaverStep]]) -> list[tuple[LeaverStep, Attempt]]:
+            seen.append(self._done(FIRST))
+            return await super().apply(chains)
+
+    seen: list[bool] = []
+    work = Lagging(phase(FIRST), phase(SECOND))
+    pause, _, clock = await run(work)
+    assert pause is None
+    assert work.sent == [FIRST, SECOND]
+    assert seen == [False, True]
+    assert clock.slept == [0.5]
+
+
+async def test_a_phase_is_begun_all_the_same_when_the_one_before_does_not_show() -> None:
+    work = Work(phase(FIRST), phase(SECOND))
+    work.stuck = {FIRST}
+    await run(work)
+    assert work.sent == [FIRST, SECOND]
+
+
+async def test_a_phase_waits_for_one_before_it_that_was_not_answered() -> None:
+    work = Work(phase(FIRST), phase(SECOND))
+    work.answers = {FIRST: Attempt(Result.WAITING)}
+    pause, _, _ = await run(work)
+    assert pause == Pause(60)
+    assert work.sent == [FIRST]
+
+
 async def test_a_phase_that_waits_does_not_wait_for_what_was_refused() -> None:
     work = Work(phase(FIRST), phase(MARK, waits=True))
     work.answers = {FIRST: Attempt(Result.REFUSED)}
