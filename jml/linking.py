@@ -20,10 +20,10 @@ from jml.accounts import Account
 from jml.gather import read_account
 from jml.identity import person_key
 from jml.people import Presence
-from jml.reports import GUID
 from jml.services import Services
 from jml.state import Link, People
 from shared.errors import InvalidConfiguration
+from shared.guid import GUID
 from shared.ports import Call
 from shared.replies import describe, expect
 

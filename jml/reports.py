@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,11 +12,11 @@ from jml.evidence import evidence
 from jml.state import RunRecord, Runs, RunState
 from shared.clock import to_text
 from shared.errors import Refused
+from shared.guid import GUID
 from shared.ledger import Ledger
 from shared.plan import RunOutcome
 from shared.ports import TableStore, Value
 
-GUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 MOST = 200
 FILTERS: dict[str, frozenset[str] | None] = {
     "person": None,

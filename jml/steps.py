@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, get_args
 
 
 @dataclass(frozen=True)
@@ -130,25 +130,7 @@ Removal = (
 )
 LeaverStep = DisableAccount | RevokeSessions | Removal | MarkAccount | DeleteAccount
 
-_KINDS: dict[str, type[LeaverStep]] = {
-    kind.__name__: kind
-    for kind in (
-        DisableAccount,
-        RevokeSessions,
-        EndGroupAssignment,
-        EndGroupEligibility,
-        EndRoleAssignment,
-        EndRoleEligibility,
-        RemoveRoleAssignment,
-        LeaveGroup,
-        EndPackage,
-        RemoveAppRole,
-        RevokeGrant,
-        RemoveMethod,
-        MarkAccount,
-        DeleteAccount,
-    )
-}
+_KINDS: dict[str, type[LeaverStep]] = {kind.__name__: kind for kind in get_args(LeaverStep)}
 
 
 def recall(kind: str, facts: Mapping[str, Any]) -> LeaverStep:

@@ -9,8 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 
 from shared.errors import InvalidConfiguration
+from shared.guid import GUID
 
-GUID = re.compile(r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z")
 SERVICE_BUS = "JML_SERVICEBUS"
 
 
