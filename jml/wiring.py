@@ -21,7 +21,7 @@ def configuration(environment: Mapping[str, str] = os.environ) -> tuple[Settings
     try:
         settings = load_settings(environment)
     except InvalidConfiguration as wrong:
-        raise InvalidConfiguration("settings", [*wrong.problems, *_policy_problems(environment)]) from wrong
+        raise InvalidConfiguration("settings", [*wrong.problems, *_policy_problems(environment)]) from None
     return settings, load_policy(settings.policy, Policy)
 
 
