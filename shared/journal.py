@@ -66,7 +66,7 @@ class Journal(Generic[S]):
             case Kind.VERIFIED:
                 self.standings[key].result = Result.VERIFIED
             case Kind.REOPENED:
-                self.standings[key].result = Result.WAITING
+                self.standings[key].result, self.standings[key].reference = Result.WAITING, ""
             case Kind.RESUMED:
                 self.slice += 1
             case _:
@@ -168,7 +168,7 @@ class Journal(Generic[S]):
             if standing.result is Result.VERIFIED:
                 if seen.done is False:
                     entries.append(Entry(Kind.REOPENED, {"after": dict(seen.state)}, key))
-                    standing.result = Result.WAITING
+                    standing.result, standing.reference = Result.WAITING, ""
             elif seen.done:
                 entries.append(Entry(Kind.VERIFIED, {"after": dict(seen.state)}, key))
                 standing.result = Result.VERIFIED

@@ -188,3 +188,14 @@ async def test_a_deletion_that_is_cut_at_any_effect_ends_as_a_deletion() -> None
         if len(stage.wire.passed) - before <= cut:
             return
     raise AssertionError("the deletion takes more boundaries than this test cuts")
+
+
+async def test_the_default_authentication_method_goes_last(stage: Stage) -> None:
+    """Graph refuses to take it while others are left; it is asked again when it is the only one."""
+    stage.mssp.faults.add({"method": "DELETE", "path": "phoneMethods", "status": 400, "times": 1})
+    await stage.offboard(WHO)
+    assert stage.held(ACCOUNT) == {}
+    evidence = await stage.only_run()
+    tried = [step for step in evidence["steps"] if step["kind"] == "RemoveMethod" and step["again"]]
+    assert [step["result"] for step in tried] == ["verified"]
+    assert evidence["outcome"] == "partial"

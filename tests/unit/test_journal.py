@@ -147,3 +147,19 @@ async def test_planning_twice_writes_once() -> None:
     await journal.plan([(step, Observation(done=True, state={"was": 2})) for step in STEPS], [Finding("f", "k", "why")])
     assert len(store.rows["ledger"]) == rows
     assert journal.standings[STEPS[0].key].before == {"was": 1}
+
+
+async def test_what_is_seen_undone_is_sent_again_and_not_waited_for_elsewhere() -> None:
+    """Also after a crash: the finished request of before says nothing about what is there now."""
+    store = MemoryTables()
+    journal = await planned(store)
+    step = STEPS[0]
+    await apply(journal, ("attempt", [step], Result.SENT, "request-1"))
+    await apply(journal, ("settle", [step]))
+    assert journal.results[step.key] is Result.VERIFIED
+    await apply(journal, ("settle", []))
+    await apply(journal, ("resume", []))
+    for one in (journal, await fresh(store)):
+        assert one.results[step.key] is Result.WAITING
+        assert one.references == {}
+        assert one.ready(step)
