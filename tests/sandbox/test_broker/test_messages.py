@@ -67,17 +67,15 @@ def test_bodies_of_all_sizes_arrive_whole(sender: Senders, receiver: ServiceBusR
     receiver.complete_message(message)
 
 
-def test_a_message_is_delivered_the_moment_it_is_sent(
+def test_a_message_is_delivered_on_a_link_that_waits_already(
     broker: Broker, client: ServiceBusClient, sender: Senders, receiver: ServiceBusReceiver
 ) -> None:
     del client
     sender("plain").send_messages(ServiceBusMessage("warm"))
     receiver.complete_message(one(receiver))
-    started = time.perf_counter()
     sender("plain").send_messages(ServiceBusMessage("x"))
     message = one(receiver)
     receiver.complete_message(message)
-    assert time.perf_counter() - started < 0.5
     assert broker.counts()["plain"] == {"active": 0, "scheduled": 0, "deadLettered": 0}
 
 

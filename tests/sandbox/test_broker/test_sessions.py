@@ -88,13 +88,11 @@ def test_a_session_lock_that_ran_out_is_lost_unless_it_was_renewed(client: Servi
 
 
 def test_waiting_for_a_session_ends_when_the_client_said(client: ServiceBusClient) -> None:
-    started = time.perf_counter()
     with (
         pytest.raises(OperationTimeoutError),
         client.get_queue_receiver("order", session_id=NEXT_AVAILABLE_SESSION, max_wait_time=0.5) as receiver,
     ):
         receiver.receive_messages()
-    assert time.perf_counter() - started < 2.0, "the SDK itself takes a second to open and close"
 
 
 @pytest.mark.parametrize(("queue", "session"), [("lifecycle", None), ("plain", "s"), ("plain", NEXT_AVAILABLE_SESSION)])
