@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -39,6 +38,8 @@ _ADMINS = (
 )
 GAVE_UP = frozenset({"denied", "deliveryFailed", "canceled"})
 """States in which a request about an access package has ended without effect (Microsoft: accessPackageRequestState)."""
+GUEST_UNKNOWN = "guest unknown"
+"""Kind of the finding for a customer tenant that could not be asked."""
 
 
 def literal(text: str) -> str:
@@ -62,6 +63,22 @@ def read_account(item: Mapping[str, Any]) -> Account:
         marks={name: value for name, value in marks.items() if value},
         addresses=frozenset(str(item[name]) for name in ("mail", "userPrincipalName") if item.get(name)),
     )
+
+
+def _all_of(account: str) -> list[Call]:
+    """The account itself, and one reading of each kind of thing that it may have."""
+    readings = [Call("GET", reading.path.format(id=account)) for reading in READINGS]
+    return [Call("GET", f"{user_path(account)}?{_SELECT}"), *readings]
+
+
+def _progress(package_request: str) -> Call:
+    return Call("GET", f"{PACKAGE_REQUESTS}/{quote(package_request, safe='')}")
+
+
+def _given_up(replies: Sequence[Reply]) -> dict[str, str]:
+    """Requests about packages that have ended without effect, and how."""
+    bodies = [reply.body for reply in replies if reply.ok]
+    return {str(b["id"]): f"the request ended {b['state']}" for b in bodies if b.get("state") in GAVE_UP}
 
 
 class MsspTenant:
@@ -117,26 +134,29 @@ class MsspTenant:
     async def holdings(
         self, accounts: Mapping[str, Account], references: Sequence[str]
     ) -> tuple[dict[str, Account], dict[str, Holdings], dict[str, str]]:
-        """Each account as it is now with all that it has, and the requests that were given up, by their id."""
-        read, given_up = await asyncio.gather(
-            asyncio.gather(*(self._account(account) for account in accounts.values())), self._given_up(references)
+        """Each account as it is now with all that it has, and the requests that were given up, by their id.
+
+        Everything is asked for together, in as few batches as it fits in.
+        """
+        ids = sorted(accounts)
+        replies = await self._graph.send([*(call for one in ids for call in _all_of(one)), *map(_progress, references)])
+        size = 1 + len(READINGS)
+        of_accounts, of_requests = replies[: size * len(ids)], replies[size * len(ids) :]
+        read = await asyncio.gather(
+            *(self._account(one, of_accounts[at * size : (at + 1) * size]) for at, one in enumerate(ids))
         )
         there = [pair for pair in read if pair is not None]
-        return {a.id: a for a, _ in there}, {a.id: held for a, held in there}, given_up
+        return {a.id: a for a, _ in there}, {a.id: held for a, held in there}, _given_up(of_requests)
 
-    async def _account(self, known: Account) -> tuple[Account, Holdings] | None:
-        readings = [Call("GET", reading.path.format(id=known.id)) for reading in READINGS]
-        (user, *replies), guests = await asyncio.gather(
-            self._graph.send([Call("GET", f"{user_path(known.id)}?{_SELECT}"), *readings]), self._guests(known)
-        )
+    async def _account(self, known: str, answers: Sequence[Reply]) -> tuple[Account, Holdings] | None:
+        user, *replies = answers
         if user.status == 404:
             return None
-        account = read_account(expect(user, f"account {known.id}", _NEEDS))
+        account = read_account(expect(user, f"account {known}", _NEEDS))
         found = await asyncio.gather(*(self._items(*pair) for pair in zip(READINGS, replies, strict=True)))
         unread = {reading.name: why for reading, why in zip(READINGS, found, strict=True) if isinstance(why, str)}
         items = [[] if isinstance(one, str) else one for one in found]
-        held = weigh(known.id, {r.name: one for r, one in zip(READINGS, items, strict=True)}, unread)
-        return account, replace(held, stays=(*held.stays, *guests))
+        return account, weigh(known, {r.name: one for r, one in zip(READINGS, items, strict=True)}, unread)
 
     async def _items(self, reading: Reading, reply: Reply) -> list[Mapping[str, Any]] | str:
         """Every item of a reading, or why it was refused. A 404 of an account that is there is a lagging replica."""
@@ -150,17 +170,10 @@ class MsspTenant:
         except (Denied, Refused) as refusal:
             return str(refusal)
 
-    async def _given_up(self, references: Sequence[str]) -> dict[str, str]:
-        if not references:
-            return {}
-        calls = [Call("GET", f"{PACKAGE_REQUESTS}/{quote(one, safe='')}") for one in references]
-        bodies = [reply.body for reply in await self._graph.send(calls) if reply.ok]
-        return {str(b["id"]): f"the request ended {b['state']}" for b in bodies if b.get("state") in GAVE_UP}
-
-    async def _guests(self, account: Account) -> list[Finding]:
+    async def guests(self, account: Account) -> tuple[Finding, ...]:
         """Guest objects of the account in customer tenants: access that a run cannot end, and must not hide."""
         found = await asyncio.gather(*(self._guests_in(tenant, account) for tenant in self._customers))
-        return [finding for findings in found for finding in findings]
+        return tuple(finding for findings in found for finding in findings)
 
     async def _guests_in(self, tenant: str, account: Account) -> list[Finding]:
         addresses = ",".join(literal(address) for address in sorted(account.addresses))
@@ -171,7 +184,7 @@ class MsspTenant:
             guests = await self._customers[tenant].follow(reply)
         except (Denied, Refused, Transient) as error:
             facts = {"account": account.id, "tenant": tenant}
-            return [Finding(f"guest unknown:{account.id}:{tenant}", "guest unknown", str(error), facts)]
+            return [Finding(f"{GUEST_UNKNOWN}:{account.id}:{tenant}", GUEST_UNKNOWN, str(error), facts)]
         return [
             Finding(
                 f"guest:{account.id}:{tenant}:{guest['id']}",

@@ -8,19 +8,19 @@ from dataclasses import replace
 from typing import Any
 
 from jml import leaver
-from jml.accounts import Snapshot
+from jml.accounts import Account, Snapshot
 from jml.correlation import Stopped, correlate
 from jml.events import LeaverEvent
-from jml.gather import MsspTenant
+from jml.gather import GUEST_UNKNOWN, MsspTenant
 from jml.identity import person_key
 from jml.leaver import Terms
 from jml.people import Leaving, Staying, Unknown, Verdict, judge
 from jml.requests import judge_reply, request
-from jml.steps import LeaverStep
+from jml.steps import LeaverStep, RemoveMethod
 from jml.truth import CorporateTenant
 from shared.clock import to_text
 from shared.errors import Denied
-from shared.plan import Attempt, Chain, Observation, Plan, Result, RunOutcome
+from shared.plan import Attempt, Chain, Finding, Observation, Plan, Result, RunOutcome
 from shared.ports import Graph
 
 
@@ -44,6 +44,7 @@ class Offboarding:
         self._mssp = mssp
         self._writer = writer
         self._snapshot: Snapshot | None = None
+        self._guests: dict[str, tuple[Finding, ...]] = {}
 
     @property
     def snapshot(self) -> Snapshot:
@@ -71,9 +72,20 @@ class Offboarding:
         return Snapshot(leaving, accounts, last)
 
     async def _deepen(self, references: Mapping[str, str]) -> None:
-        accounts, holdings, ended = await self._mssp.holdings(self.snapshot.accounts, list(references.values()))
+        known = self.snapshot.accounts
+        (accounts, read, ended), _ = await asyncio.gather(
+            self._mssp.holdings(known, list(references.values())),
+            asyncio.gather(*(self._look_for_guests(account) for account in known.values())),
+        )
+        holdings = {key: replace(held, stays=(*held.stays, *self._guests[key])) for key, held in read.items()}
         given_up = {key: ended[reference] for key, reference in references.items() if reference in ended}
         self._snapshot = replace(self.snapshot, accounts=accounts, holdings=holdings, given_up=given_up)
+
+    async def _look_for_guests(self, account: Account) -> None:
+        """Once a slice, for no step changes them; what could not be known is asked for again."""
+        known = self._guests.get(account.id)
+        if known is None or any(finding.kind == GUEST_UNKNOWN for finding in known):
+            self._guests[account.id] = await self._mssp.guests(account)
 
     def plan(self, results: Mapping[str, Result]) -> Plan[LeaverStep]:
         return leaver.plan_leaver(self.snapshot, results, self.terms)
@@ -85,11 +97,12 @@ class Offboarding:
         return leaver.observe(step, before, self.snapshot)
 
     async def apply(self, chains: Sequence[Chain[LeaverStep]]) -> list[tuple[LeaverStep, Attempt]]:
-        """Single steps together, chains each in their order, all side by side."""
+        """Single steps together, chains each in their order, all side by side; then the default methods."""
         singles = [chain[0] for chain in chains if len(chain) == 1]
         groups = [chain for chain in chains if len(chain) > 1]
         sent = await asyncio.gather(self._send(singles, in_order=False), *(self._send_chain(g) for g in groups))
-        return [outcome for outcomes in sent for outcome in outcomes]
+        outcomes = [outcome for outcomes in sent for outcome in outcomes]
+        return outcomes + await self._send(refused_defaults(outcomes), in_order=False)
 
     async def _send(self, steps: Sequence[LeaverStep], *, in_order: bool) -> list[tuple[LeaverStep, Attempt]]:
         if not steps:
@@ -108,6 +121,19 @@ class Offboarding:
             return outcomes
         tried = [outcome for outcome in outcomes if outcome[1].status != 424]
         return tried + await self._send_chain(tuple(left_out))
+
+
+def refused_defaults(outcomes: Sequence[tuple[LeaverStep, Attempt]]) -> list[LeaverStep]:
+    """Methods that were refused while all others of their account were taken: the default one goes last.
+
+    It is asked for once more at once. Where Graph has not seen the others go yet it refuses again, and the next
+    reading plans it anew.
+    """
+    tried = [(step, attempt.result) for step, attempt in outcomes if isinstance(step, RemoveMethod)]
+    refused = [step for step, result in tried if result is Result.REFUSED]
+    others = {step.account for step, result in tried if result is Result.SENT}
+    alone = [step for step in refused if [other.account for other in refused].count(step.account) == 1]
+    return [step for step in alone if step.account in others and not step.again]
 
 
 def still_leaving(verdict: Verdict, terms: Terms) -> Leaving:

@@ -11,7 +11,7 @@ from jml.people import Cause
 from jml.schedule import State
 from jml.state import Link, People
 from shared.clock import from_text
-from tests.fakes.stage import LEFT, Stage, policy_with
+from tests.fakes.stage import LEFT, Stage, policy_with, world_with
 
 WHO, ACCOUNT = "alexw", "soc-4f2a"
 MARK = "extensionAttribute15"
@@ -191,11 +191,41 @@ async def test_a_deletion_that_is_cut_at_any_effect_ends_as_a_deletion() -> None
 
 
 async def test_the_default_authentication_method_goes_last(stage: Stage) -> None:
-    """Graph refuses to take it while others are left; it is asked again when it is the only one."""
+    """Graph refuses to take it while others are left; it is asked for at once when they are gone."""
     stage.mssp.faults.add({"method": "DELETE", "path": "phoneMethods", "status": 400, "times": 1})
     await stage.offboard(WHO)
     assert stage.held(ACCOUNT) == {}
     evidence = await stage.only_run()
-    tried = [step for step in evidence["steps"] if step["kind"] == "RemoveMethod" and step["again"]]
-    assert [step["result"] for step in tried] == ["verified"]
+    [phone] = [step for step in evidence["steps"] if step.get("collection") == "phoneMethods"]
+    assert phone["result"] == "verified"
+    assert [one["status"] for one in phone["tries"] if "status" in one] == [400, 204]
     assert evidence["outcome"] == "partial"
+
+
+async def test_a_method_that_is_refused_among_others_that_are_refused_is_not_the_default_one(stage: Stage) -> None:
+    """Nothing says then that the others are gone: each is asked for once."""
+    stage.mssp.faults.add({"method": "DELETE", "path": "Methods/", "status": 400})
+    await stage.offboard(WHO)
+    deletions = [call.path for call in stage.mssp.calls if call.method == "DELETE" and "Methods/" in call.path]
+    assert len(deletions) == len(set(deletions)) == 4
+    assert stage.held(ACCOUNT) == {"methods": 4}
+
+
+async def test_guests_are_looked_for_once_a_slice() -> None:
+    """No step changes what they have; only what could not be known is asked for again."""
+    world = world_with(lambda data: data["settings"].update(delivery_ms=0))
+    tenant = world.tenants["fabrikam"].id
+    stage = Stage(world, policy_with(residual_access={"customer_tenants": [tenant]}))
+    await stage.link(WHO, ACCOUNT)
+    await stage.offboard(WHO)
+    assert len(stage.graphs["fabrikam"].calls) == (await stage.only_run())["slices"] == 1
+
+
+async def test_a_customer_tenant_that_did_not_answer_is_asked_again() -> None:
+    world = world_with(lambda data: data["settings"].update(delivery_ms=0))
+    tenant = world.tenants["fabrikam"].id
+    stage = Stage(world, policy_with(residual_access={"customer_tenants": [tenant]}))
+    await stage.link(WHO, ACCOUNT)
+    stage.graphs["fabrikam"].faults.add({"method": "GET", "path": "users", "status": 503, "times": 1})
+    await stage.offboard(WHO)
+    assert [stay["kind"] for stay in (await stage.only_run())["stays"] if "guest" in stay["kind"]] == ["guest"]
