@@ -60,9 +60,10 @@ lock: $(READY) ## Compile requirements*.in into pinned requirements*.txt
 	@$(BIN)/uv pip compile -q --universal --python-version 3.11 --no-header -c requirements.txt requirements-dev.in -o requirements-dev.txt
 
 .PHONY: schemas
-schemas: $(READY) ## Write what is made from code: JSON Schemas of policy and world files, docs/permissions.md
+schemas: $(READY) ## Write what is made from code: JSON Schemas of policy and world files, docs/permissions.md, docs/outcomes.md
 	@$(BIN)/python -m jml policy-schema > policy.schema.json
 	@$(BIN)/python -m jml permissions > docs/permissions.md
+	@$(BIN)/python -m jml outcomes > docs/outcomes.md
 	@$(BIN)/python -m sandbox.worlds.schema
 
 .PHONY: clean

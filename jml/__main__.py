@@ -59,6 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     permissions = commands.add_parser("permissions", help="print what has to be granted where, as Markdown")
     permissions.set_defaults(run=_permissions)
 
+    outcomes = commands.add_parser("outcomes", help="print what happens next after each answer, as Markdown")
+    outcomes.set_defaults(run=_outcomes)
+
     schema = commands.add_parser("policy-schema", help="print the JSON Schema of the policy file")
     schema.set_defaults(run=_schema)
     return parser
@@ -149,6 +152,13 @@ def _schema(_: argparse.Namespace) -> int:
 
 def _permissions(_: argparse.Namespace) -> int:
     print(markdown())
+    return 0
+
+
+def _outcomes(_: argparse.Namespace) -> int:
+    from jml import outcomes
+
+    print(outcomes.markdown())
     return 0
 
 

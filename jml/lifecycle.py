@@ -6,6 +6,7 @@ leads back here, by redelivery, to the same end: what was written is read again,
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -25,9 +26,9 @@ from jml.truth import CorporateTenant
 from shared.clock import Clock, to_text
 from shared.converge import Patience, Pause, converge
 from shared.errors import Conflict, Denied, InvalidEvent, LostOrder, Refused, Transient, Unsafe
-from shared.journal import Journal
+from shared.journal import Journal, Standing
 from shared.ledger import Entry, Kind, Ledger
-from shared.plan import Result, RunOutcome
+from shared.plan import Finding, Result, RunOutcome
 from shared.ports import Graph, Messages, TableStore
 from shared.telemetry import about, report, warn
 
@@ -157,7 +158,7 @@ class Lifecycle:
             if not patient:
                 return _End(RunOutcome.FAILED, f"waited longer than the policy allows: {why}")
         if pause is None or (pause.seconds > 0 and not patient):
-            outcome = conclude(journal)
+            outcome = conclude(journal.standings.values(), journal.findings.values())
             why = blockers(journal) if outcome is RunOutcome.BLOCKED else ""
             if outcome in CLEAN:
                 return _End(outcome, why, *_retention(work))
@@ -204,19 +205,21 @@ class Lifecycle:
         await Runs(self.store).put(closed)
 
 
-def conclude(journal: Journal[LeaverStep]) -> RunOutcome:
+def conclude(standings: Collection[Standing[LeaverStep]], findings: Collection[Finding]) -> RunOutcome:
     """The outcome of a run that has come to its end: the worst of its steps, and what it leaves.
 
     An account that is not contained is a failure, however much else was cleaned up.
     """
-    results = set(journal.results.values())
-    containment = [s for s in journal.standings.values() if isinstance(s.step, DisableAccount | RevokeSessions)]
-    unread = any(finding.kind == UNREAD for finding in journal.findings.values())
+    tried = [standing for standing in standings if standing.result is not None]
+    results = {standing.result for standing in tried}
+    containment = [standing for standing in standings if isinstance(standing.step, DisableAccount | RevokeSessions)]
+    unread = any(finding.kind == UNREAD for finding in findings)
     if unread or results & {Result.BLOCKED, Result.PROTECTED}:
         return RunOutcome.BLOCKED
-    if journal.unsettled or any(standing.result is not Result.VERIFIED for standing in containment):
+    unsettled = any(not standing.settled for standing in tried)
+    if unsettled or any(standing.result is not Result.VERIFIED for standing in containment):
         return RunOutcome.FAILED
-    if Result.REFUSED in results or journal.findings:
+    if Result.REFUSED in results or findings:
         return RunOutcome.PARTIAL
     return RunOutcome.VERIFIED
 

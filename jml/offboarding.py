@@ -22,6 +22,7 @@ from shared.clock import to_text
 from shared.errors import Denied
 from shared.plan import Attempt, Chain, Finding, Observation, Plan, Result, RunOutcome
 from shared.ports import Graph
+from shared.replies import LEFT_OUT
 
 
 class Offboarding:
@@ -116,10 +117,10 @@ class Offboarding:
     async def _send_chain(self, chain: Chain[LeaverStep]) -> list[tuple[LeaverStep, Attempt]]:
         """In order; what Graph left out because of a refusal before it (424) is then tried by itself."""
         outcomes = await self._send(chain, in_order=True)
-        left_out = [step for step, attempt in outcomes if attempt.status == 424]
+        left_out = [step for step, attempt in outcomes if attempt.status == LEFT_OUT]
         if not left_out:
             return outcomes
-        tried = [outcome for outcome in outcomes if outcome[1].status != 424]
+        tried = [outcome for outcome in outcomes if outcome[1].status != LEFT_OUT]
         return tried + await self._send_chain(tuple(left_out))
 
 

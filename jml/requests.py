@@ -5,6 +5,7 @@ Sources: Microsoft Graph v1.0 reference of each call; the permissions are the le
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import assert_never
 from urllib.parse import quote
 
@@ -113,14 +114,39 @@ NEEDS: dict[type[LeaverStep], str] = {
 }
 """What a 403 is cured by, by step."""
 
-LOOK_AGAIN = frozenset({404, 409})
-"""Statuses that may mean that it is so already: the next reading decides."""
-
-LOOK_AGAIN_CODES = frozenset({"RoleAssignmentDoesNotExist", "ExistingOpenRequest"})
-"""Error codes of a 400 that have been seen on removals that worked, or that are under way."""
-
 TOO_YOUNG = "ActiveDurationTooShort"
 """PIM does not end an assignment in its first five minutes."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What an answer of one of these statuses, or with one of these error codes, says of a step.
+
+    `wait`: seconds before the step is sent again, at least.
+    """
+
+    result: Result
+    statuses: frozenset[int] = frozenset()
+    codes: frozenset[str] = frozenset()
+    wait: float = 0.0
+
+    def fits(self, reply: Reply) -> bool:
+        return reply.status in self.statuses or reply.code in self.codes
+
+
+MEANINGS: tuple[Meaning, ...] = (
+    Meaning(Result.WAITING, codes=frozenset({TOO_YOUNG}), wait=300.0),
+    Meaning(Result.WAITING, statuses=TRANSIENT | {401}),  # a token that is refused now is another one later
+    Meaning(  # it may be so already, or be under way: the next reading decides
+        Result.SENT,
+        statuses=frozenset({404, 409}),
+        codes=frozenset({"RoleAssignmentDoesNotExist", "ExistingOpenRequest"}),
+    ),
+    Meaning(Result.BLOCKED, statuses=frozenset({403})),
+)
+"""The first that fits decides; an answer that none fits is a refusal. docs/outcomes.md is made from this table."""
+
+REFUSAL = Meaning(Result.REFUSED)
 
 
 def judge_reply(step: LeaverStep, reply: Reply) -> Attempt:
@@ -128,12 +154,9 @@ def judge_reply(step: LeaverStep, reply: Reply) -> Attempt:
     if reply.ok:
         reference = str(reply.body.get("id", "")) if isinstance(step, EndPackage) else ""
         return Attempt(Result.SENT, "", reply.request_id, reply.status, reference=reference)
+    meaning = next((one for one in MEANINGS if one.fits(reply)), REFUSAL)
     reason = describe(reply)
-    if reply.status in TRANSIENT or reply.status == 401 or reply.code == TOO_YOUNG:
-        wait = max(reply.retry_after, 300.0 if reply.code == TOO_YOUNG else 0.0)
-        return Attempt(Result.WAITING, reason, reply.request_id, reply.status, wait)
-    if reply.status in LOOK_AGAIN or reply.code in LOOK_AGAIN_CODES:
-        return Attempt(Result.SENT, reason, reply.request_id, reply.status)
-    if reply.status == 403:
-        return Attempt(Result.BLOCKED, f"{reason}; needs {NEEDS[type(step)]}", reply.request_id, reply.status)
-    return Attempt(Result.REFUSED, reason, reply.request_id, reply.status)
+    if meaning.result is Result.BLOCKED:
+        reason = f"{reason}; needs {NEEDS[type(step)]}"
+    wait = max(reply.retry_after, meaning.wait) if meaning.result is Result.WAITING else 0.0
+    return Attempt(meaning.result, reason, reply.request_id, reply.status, wait)

@@ -11,6 +11,12 @@ from shared.ports import Reply
 TRANSIENT = frozenset({0, 408, 423, 429, 500, 502, 503, 504, 509})
 """Statuses that say nothing about the request itself: no answer, throttled, or the service's own trouble."""
 
+LEFT_OUT = 424
+"""Status of a call in a batch that was not tried because the one before it was refused."""
+
+REFUSED_WHOLE = frozenset({400, 413, 415})
+"""Refusals of a batch that one part of it may have caused: each part then goes alone, so that no other is lost."""
+
 
 def expect(reply: Reply, what: str, needs: str) -> Mapping[str, Any]:
     """The body of a successful reply: unknown is never empty.

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from jml import outcomes
 from jml.permissions import markdown
 from jml.policy import Policy
 from shared.policyfile import load_policy
@@ -18,6 +19,10 @@ ROOT = Path(__file__).parent.parent
 
 def test_permissions_page_is_what_the_table_says() -> None:
     assert (ROOT / "docs/permissions.md").read_text().rstrip("\n") == markdown()
+
+
+def test_outcomes_page_is_what_the_code_does() -> None:
+    assert (ROOT / "docs/outcomes.md").read_text().rstrip("\n") == outcomes.markdown()
 
 
 def test_policy_schema_is_what_the_model_says() -> None:

@@ -30,12 +30,9 @@ from shared.adapters.sign_in import NEEDS_CONSENT, is_refusal
 from shared.clock import Clock
 from shared.errors import Denied, Refused, Transient
 from shared.ports import Call, Reply
-from shared.replies import TRANSIENT, expect
+from shared.replies import LEFT_OUT, REFUSED_WHOLE, TRANSIENT, expect
 
 MOST_IN_BATCH = 20
-FAILED_DEPENDENCY = 424
-REFUSED_WHOLE = frozenset({400, 413, 415})
-"""Refusals of a batch that one part of it may have caused: each part then goes alone, so that no other is lost."""
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=60.0)
 
@@ -216,7 +213,7 @@ def _is_open(replies: Mapping[int, Reply], at: int, *, in_order: bool) -> bool:
     reply = replies.get(at)
     if reply is None or reply.status in TRANSIENT:
         return True
-    left_out = in_order and at > 0 and reply.status == FAILED_DEPENDENCY
+    left_out = in_order and at > 0 and reply.status == LEFT_OUT
     return left_out and _is_open(replies, at - 1, in_order=in_order)
 
 

@@ -20,13 +20,12 @@ from sandbox.world import World
 from shared.adapters.retry import patiently
 from shared.errors import Denied, Refused
 from shared.ports import Call, Reply
-from shared.replies import TRANSIENT, expect
+from shared.replies import LEFT_OUT, TRANSIENT, expect
 from tests.fakes.clock import FakeClock
 from tests.fakes.wire import Wire
 
 ORIGIN = "https://graph.sandbox"
 MOST_IN_BATCH = 20
-FAILED_DEPENDENCY = 424
 
 
 def tenancy_of(world: World, name: str, clock: FakeClock) -> Tenancy:
@@ -71,7 +70,7 @@ class SandboxGraph:
         replies: list[Reply] = []
         for call in calls:
             if in_order and replies and not replies[-1].ok:
-                replies.append(Reply(FAILED_DEPENDENCY, {"error": {"code": "FailedDependency", "message": ""}}))
+                replies.append(Reply(LEFT_OUT, {"error": {"code": "FailedDependency", "message": ""}}))
             else:
                 replies.append(await self._patiently(call))
         return replies
