@@ -6,6 +6,7 @@ leads back here, by redelivery, to the same end: what was written is read again,
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -20,7 +21,7 @@ from jml.offboarding import Offboarding
 from jml.policy import Policy
 from jml.requests import NEEDS
 from jml.schedule import after_run
-from jml.state import People, RunRecord, Runs, RunState, Schedule
+from jml.state import Link, People, RunRecord, Runs, RunState, Schedule, overtake
 from jml.steps import DisableAccount, LeaverStep, RevokeSessions, recall
 from jml.truth import CorporateTenant
 from shared.clock import Clock, to_text
@@ -81,9 +82,8 @@ class Lifecycle:
             await self._reject(body, message_id, str(error))
             return
         try:
-            run = await self._open(event)
-            with about(run=run.id, person=run.person, tenant=self.tenant):
-                await self._take_up(event, run)
+            with about(run=event.id, person=event.person, tenant=self.tenant):
+                await self._take_up(event)
         except (Conflict, Denied, LostOrder, Transient) as error:
             later = now + self.policy.limits.poll
             await self.messages.send([to_message(event, now, f"{message_id[-24:]}@{to_text(now)}", later)])
@@ -98,46 +98,52 @@ class Lifecycle:
             await self.messages.send([rejection(body[:MOST_BYTES], message_id, cut, now)])
         warn("message rejected", message=message_id, reason=reason)
 
-    async def _take_up(self, event: LeaverEvent, run: RunRecord) -> None:
-        if run.state is RunState.CLOSED:
+    async def _take_up(self, event: LeaverEvent) -> None:
+        """Read where the run and its person stand, all at once, and go on from there."""
+        run, link, ledger = await asyncio.gather(
+            Runs(self.store).get(event.id), People(self.store).get(event.person), Ledger.load(self.store, event.id)
+        )
+        if run is None:
+            await self._slice(event, None, link or Link(event.person), ledger)
+        elif run.state is RunState.CLOSED:
             report("run closed before", outcome=run.outcome)
-        else:
-            await self._slice(_Case(event, run, await Ledger.load(self.store, run.id)))
-
-    async def _open(self, event: LeaverEvent) -> RunRecord:
-        """The run of this event, new or as it was left; being the person's newest, a new one overtakes the others."""
-        runs = Runs(self.store)
-        if known := await runs.get(event.id):
-            return known
-        generation = await People(self.store).begin(event.person, event.id, event.revision)
-        await runs.put(RunRecord(event.id, event.person, generation, self.clock.now()))
-        made = await runs.get(event.id)
-        if made is None:
-            raise Transient(f"run {event.id}: its row does not show yet")
-        return made
-
-    async def _slice(self, case: _Case) -> None:
-        ledger, run = case.ledger, case.run
-        if ledger.closed:
+        elif ledger.closed:
             await self._finish(run, str(ledger.rows[-1].data["outcome"]))
-            return
+        else:
+            await self._slice(event, run, link or Link(event.person), ledger)
+
+    async def _slice(self, event: LeaverEvent, known: RunRecord | None, link: Link, ledger: Ledger) -> None:
+        """One slice of a run, new or as it was left; being the person's newest, a new one overtakes the others."""
+        now = self.clock.now()
+        newest = link if known else overtake(link, event.id, event.revision)
+        run = known or RunRecord(event.id, event.person, newest.generation if newest else 0, now)
         journal: Journal[LeaverStep] = Journal(ledger, recall, self.clock.now)
         if ledger.rows:
-            await journal.resume({"attempt": run.attempt})
+            journal.resume({"attempt": run.attempt})
         else:
-            await ledger.append([Entry(Kind.OPENED, _opening(case, self.policy))], self.clock.now())
+            ledger.stage([Entry(Kind.OPENED, _opening(event, run, self.policy))], now)
         report("run resumed" if journal.slice else "run opened")
-        link = await People(self.store).get(run.person)
-        if link is not None and link.generation > run.generation:
+        if newest is None or newest.generation > run.generation:
+            case = _Case(event, await self._open(run, None), ledger)
             await self._close(case, _End(RunOutcome.SUPERSEDED, f"run {link.run} is newer"))
             return
-        terms = Terms(run.opened_at, self.policy, self.clock.now(), case.event.effective)
-        known = frozenset(standing.step.account for standing in journal.standings.values())
-        linked = known | (link.accounts if link else frozenset())
-        work = Offboarding(case.event, linked, terms, corporate=self.corporate, mssp=self.mssp, writer=self.writer)
-        end = await self._work(case, journal, work)
-        if end is not None:
+        terms = Terms(run.opened_at, self.policy, now, event.effective)
+        linked = link.accounts | {standing.step.account for standing in journal.standings.values()}
+        work = Offboarding(event, linked, terms, corporate=self.corporate, mssp=self.mssp, writer=self.writer)
+        work.begin()
+        try:
+            case = _Case(event, await self._open(run, None if newest is link else newest), ledger)
+        except BaseException:
+            work.drop()
+            raise
+        if (end := await self._work(case, journal, work)) is not None:
             await self._close(case, end)
+
+    async def _open(self, run: RunRecord, newest: Link | None) -> RunRecord:
+        """Write down that this run is now the person's (`newest`, if it was not), and the run's row if it is new."""
+        if newest is not None:
+            await People(self.store).put(newest)
+        return run if run.version else await Runs(self.store).put(run)
 
     async def _work(self, case: _Case, journal: Journal[LeaverStep], work: Offboarding) -> _End | None:
         """Converge; returns how the run ends, or None when it was saved to be continued."""
@@ -239,9 +245,8 @@ def _retention(work: Offboarding) -> tuple[bool, datetime | None]:
     return all(marks), max((mark for mark in marks if mark), default=None)
 
 
-def _opening(case: _Case, policy: Policy) -> dict[str, Any]:
+def _opening(event: LeaverEvent, run: RunRecord, policy: Policy) -> dict[str, Any]:
     """What the evidence says of the trigger: the leave date in UTC and as it was written, and what was promised."""
-    event = case.event
     return {
         "type": LEAVER,
         "person": event.person,
@@ -252,6 +257,6 @@ def _opening(case: _Case, policy: Policy) -> dict[str, Any]:
         "written": event.written,
         "zone": event.zone,
         "revision": event.revision,
-        "generation": case.run.generation,
+        "generation": run.generation,
         "objectiveSeconds": int(policy.leaver.objective.total_seconds()),
     }

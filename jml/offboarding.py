@@ -46,6 +46,7 @@ class Offboarding:
         self._writer = writer
         self._snapshot: Snapshot | None = None
         self._guests: dict[str, tuple[Finding, ...]] = {}
+        self._reading: asyncio.Task[Snapshot] | None = None
 
     @property
     def snapshot(self) -> Snapshot:
@@ -53,9 +54,20 @@ class Offboarding:
             raise RuntimeError("nothing was read yet")
         return self._snapshot
 
+    def begin(self) -> None:
+        """Start the first reading, so that it goes on side by side with what the caller does until `gather`."""
+        self._reading = asyncio.create_task(self._first())
+
+    def drop(self) -> None:
+        """Give up the reading that was begun: nobody will ask what came of it."""
+        if self._reading is not None:
+            self._reading.add_done_callback(lambda reading: reading.cancelled() or reading.exception())
+            self._reading.cancel()
+
     async def gather(self, *, deep: bool, references: Mapping[str, str]) -> None:
         if not deep or self._snapshot is None:
-            self._snapshot = await self._first()
+            begun, self._reading = self._reading, None
+            self._snapshot = await (begun or self._first())
         if deep:
             await self._deepen(references)
 
@@ -87,6 +99,9 @@ class Offboarding:
         known = self._guests.get(account.id)
         if known is None or any(finding.kind == GUEST_UNKNOWN for finding in known):
             self._guests[account.id] = await self._mssp.guests(account)
+
+    async def admit(self) -> None:
+        pass
 
     def plan(self, results: Mapping[str, Result]) -> Plan[LeaverStep]:
         return leaver.plan_leaver(self.snapshot, results, self.terms)

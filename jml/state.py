@@ -78,7 +78,7 @@ class People:
         async for row in self._store.query(PEOPLE, self.PARTITION):
             yield _link(row)
 
-    async def put(self, link: Link) -> None:
+    async def put(self, link: Link) -> Link:
         """Insert a new row, or replace the version that was read; Conflict when it has changed since."""
         values: dict[str, Value] = {
             "accounts": json.dumps(sorted(link.accounts)),
@@ -86,7 +86,9 @@ class People:
             "run": link.run,
             "revision": link.revision,
         }
-        await _put(self._store, PEOPLE, Row(self.PARTITION, link.person, values, link.version))
+        return replace(
+            link, version=await _put(self._store, PEOPLE, Row(self.PARTITION, link.person, values, link.version))
+        )
 
     async def forget_accounts(self, person: str) -> None:
         """The accounts are gone: there is nobody left to watch."""
@@ -94,18 +96,14 @@ class People:
         if link is not None and link.accounts:
             await self.put(replace(link, accounts=frozenset()))
 
-    async def begin(self, person: str, run: str, revision: int) -> int:
-        """Make `run` the person's newest; returns its generation, the same again for the same run.
 
-        An event of an older revision that comes late gets generation 0: it was overtaken before it began.
-        """
-        link = await self.get(person) or Link(person)
-        if link.run == run:
-            return link.generation
-        if revision < link.revision:
-            return 0
-        await self.put(replace(link, generation=link.generation + 1, run=run, revision=revision))
-        return link.generation + 1
+def overtake(link: Link, run: str, revision: int) -> Link | None:
+    """The person's row with `run` as the newest; None when an event of a newer revision has begun before it."""
+    if link.run == run:
+        return link
+    if revision < link.revision:
+        return None
+    return replace(link, generation=link.generation + 1, run=run, revision=revision)
 
 
 class Schedule:
@@ -154,7 +152,7 @@ class Runs:
         rows, more = await self._store.page(RUNS, self.PARTITION, where, size, continuation)
         return [_run(row) for row in rows], more
 
-    async def put(self, run: RunRecord) -> None:
+    async def put(self, run: RunRecord) -> RunRecord:
         """Insert a new row, or replace the version that was read; Conflict when it has changed since."""
         values: dict[str, Value] = {
             "person": run.person,
@@ -166,14 +164,15 @@ class Runs:
             "resume_at": to_text(run.resume_at) if run.resume_at else "",
             "closed_at": to_text(run.closed_at) if run.closed_at else "",
         }
-        await _put(self._store, RUNS, Row(self.PARTITION, run.id, values, run.version))
+        return replace(run, version=await _put(self._store, RUNS, Row(self.PARTITION, run.id, values, run.version)))
 
 
-async def _put(store: TableStore, table: str, row: Row) -> None:
+async def _put(store: TableStore, table: str, row: Row) -> str:
+    """The version that was written."""
     if row.version:
-        await store.replace(table, row)
-    else:
-        await store.insert(table, [row])
+        return await store.replace(table, row)
+    [version] = await store.insert(table, [row])
+    return version
 
 
 def _link(row: Row) -> Link:

@@ -43,6 +43,10 @@ class Work(Protocol[S]):
         """Pure: the step's target in the last snapshot."""
         ...
 
+    async def admit(self) -> None:
+        """Take what the run needs before its first write, and add to the snapshot what that shows. Raises Held."""
+        ...
+
     async def apply(self, chains: Sequence[Chain[S]]) -> list[tuple[S, Attempt]]:
         """Send the chains side by side, each in its order."""
         ...
@@ -70,17 +74,21 @@ class Patience:
 async def converge(work: Work[S], journal: Journal[S], clock: Clock, patience: Patience) -> Pause | None:
     """Work until nothing is left to do (None) or only waiting is.
 
-    Raises Transient, Denied and Refused from gathering, and Unsafe when a guard contradicts the plan.
+    Raises Transient, Denied and Refused from gathering, Held where a limit is reached, and Unsafe when a guard
+    contradicts the plan.
     """
-    deep, rereads = False, 0
+    deep, rereads, admitted = False, 0, False
     while True:
         await work.gather(deep=deep, references=journal.references)
-        await journal.settle(work.observe)
-        plan = work.plan(journal.results)
-        await _write_down(plan, work, journal)
-        chains = _due(plan, journal, waits=patience.waits, looks=rereads < len(REREADS))
+        journal.settle(work.observe)
+        looks = rereads < len(REREADS)
+        plan, chains = _decide(work, journal, waits=patience.waits, looks=looks)
         if chains and clock.now() >= patience.deadline:
             return Pause(0)
+        if chains and not admitted:
+            await work.admit()
+            admitted = True
+            plan, chains = _decide(work, journal, waits=patience.waits, looks=looks)
         if chains:
             await _perform(chains, work, journal)
             deep, rereads = True, 0
@@ -95,10 +103,13 @@ async def converge(work: Work[S], journal: Journal[S], clock: Clock, patience: P
             return Pause(max(patience.poll, *(s.retry_after for s in journal.unsettled)))
 
 
-async def _write_down(plan: Plan[S], work: Work[S], journal: Journal[S]) -> None:
-    await journal.plan([(step, work.observe(step, {})) for step in plan.steps], plan.findings, whole=plan.complete)
+def _decide(work: Work[S], journal: Journal[S], *, waits: bool, looks: bool) -> tuple[Plan[S], list[Chain[S]]]:
+    """The plan, written down with what the guards say of it, and what of it may be sent now."""
+    plan = work.plan(journal.results)
+    journal.plan([(step, work.observe(step, {})) for step in plan.steps], plan.findings, whole=plan.complete)
     refusals = [(step, why) for step in plan.steps if (why := work.guard(step)) is not None]
-    await journal.protect(refusals)
+    journal.protect(refusals)
+    return plan, _due(plan, journal, waits=waits, looks=looks)
 
 
 def _may_show(standing: Standing[S]) -> bool:

@@ -45,5 +45,9 @@ class LostOrder(RuntimeError):
     """Another worker has the run: this one stops at once, and the message is delivered again."""
 
 
+class Held(RuntimeError):
+    """A limit is reached: nothing is sent, and the run ends `held` until a person releases it."""
+
+
 class Unsafe(RuntimeError):
     """A guard says no to a step that was about to run: nothing is sent, and the run is held for a person."""

@@ -32,6 +32,8 @@ class Standing(Generic[S]):
 class Journal(Generic[S]):
     """The steps of a run by key, kept in the ledger first and in memory second.
 
+    What was seen is staged, and written together with the next intent, answer or note: no write leaves before it.
+
     `recall` makes a step of its kind and facts; `now` gives the time of each row.
     """
 
@@ -95,14 +97,12 @@ class Journal(Generic[S]):
     async def note(self, kind: Kind, data: Mapping[str, Any]) -> None:
         await self._ledger.append([Entry(kind, data)], self._now())
 
-    async def resume(self, data: Mapping[str, Any]) -> None:
+    def resume(self, data: Mapping[str, Any]) -> None:
         """Begin the next slice."""
-        await self.note(Kind.RESUMED, data)
+        self._ledger.stage([Entry(Kind.RESUMED, data)], self._now())
         self.slice += 1
 
-    async def plan(
-        self, steps: Sequence[tuple[S, Observation]], findings: Sequence[Finding], *, whole: bool = False
-    ) -> None:
+    def plan(self, steps: Sequence[tuple[S, Observation]], findings: Sequence[Finding], *, whole: bool = False) -> None:
         """Write down what was not planned before, with the state its target is in.
 
         `whole`: everything was read, so that a finding that is not among `findings` is no longer so.
@@ -118,16 +118,16 @@ class Journal(Generic[S]):
         ]
         over = self.findings.keys() - {finding.key for finding in findings} if whole else set()
         entries += [Entry(Kind.RESOLVED, {}, key) for key in sorted(over)]
-        await self._ledger.append(entries, self._now())
+        self._ledger.stage(entries, self._now())
         for key in over:
             del self.findings[key]
         self.standings.update({step.key: Standing(step, seen.state) for step, seen in fresh})
         self.findings.update({finding.key: finding for finding in stays})
 
-    async def protect(self, refusals: Sequence[tuple[S, str]]) -> None:
+    def protect(self, refusals: Sequence[tuple[S, str]]) -> None:
         """Write down the steps that a guard keeps from being sent, with its reasons."""
         fresh = [(step, why) for step, why in refusals if not self.standings[step.key].settled]
-        await self._ledger.append(
+        self._ledger.stage(
             [Entry(Kind.PROTECTED, {"result": Result.PROTECTED, "reason": why}, s.key) for s, why in fresh],
             self._now(),
         )
@@ -152,7 +152,7 @@ class Journal(Generic[S]):
             standing.result, standing.reference = attempt.result, attempt.reference
             standing.retry_after, standing.reason = attempt.retry_after, attempt.reason
 
-    async def settle(self, observe: Callable[[S, Mapping[str, Any]], Observation]) -> None:
+    def settle(self, observe: Callable[[S, Mapping[str, Any]], Observation]) -> None:
         """Compare every step that was tried with what is seen now.
 
         A refused one may have taken effect after all; a verified one may have been undone by somebody since, and is
@@ -176,7 +176,7 @@ class Journal(Generic[S]):
                 data = {"result": Result.REFUSED, "reason": seen.gave_up}
                 entries.append(Entry(Kind.ATTEMPTED, data, key))
                 standing.result, standing.reference, standing.reason = Result.REFUSED, "", seen.gave_up
-        await self._ledger.append(entries, self._now())
+        self._ledger.stage(entries, self._now())
         for entry in entries:
             outcome = self.standings[entry.step].result
             if outcome is not None:

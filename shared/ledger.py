@@ -21,6 +21,8 @@ from shared.ports import Row, TableStore
 
 TABLE = "ledger"
 GENESIS = "0" * 64
+MOST_AT_ONCE = 100
+"""Rows of one transaction (Microsoft: table data model)."""
 MOST_DATA = 30_000
 """Characters of one row's data: a table property holds 32 K (Microsoft: table data model)."""
 
@@ -124,12 +126,17 @@ def _closing_faults(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 class Ledger:
-    """A run's own chain, from its first row to its last."""
+    """A run's own chain, from its first row to its last.
+
+    `rows` has what is staged too: it is written, in order, with whatever is appended next, so that what a look at the
+    world has shown costs no request of its own. A crash loses it, and the next look shows it again.
+    """
 
     def __init__(self, store: TableStore, run: str, rows: list[LedgerRow]) -> None:
         self._store = store
         self.run = run
         self.rows = rows
+        self._written = len(rows)
 
     @classmethod
     async def load(cls, store: TableStore, run: str) -> Ledger:
@@ -145,22 +152,24 @@ class Ledger:
     def closed(self) -> bool:
         return bool(self.rows) and self.rows[-1].kind == Kind.CLOSED
 
+    def stage(self, entries: Sequence[Entry], now: datetime) -> None:
+        """Add the entries to the chain, to be written with what is appended next."""
+        at = to_text(now)
+        for entry in entries:
+            self.rows.append(seal(self.run, len(self.rows), at, entry, self.head))
+
     async def append(self, entries: Sequence[Entry], now: datetime) -> None:
-        """Write the entries, in order, a hundred in one transaction.
+        """Write what is staged and the entries, in order, a hundred in one transaction.
 
         Raises LostOrder when another worker wrote this run's next row: this one must stop.
         """
-        at = to_text(now)
-        for start in range(0, len(entries), 100):
-            sealed: list[LedgerRow] = []
-            for entry in entries[start : start + 100]:
-                prev = sealed[-1].hash if sealed else self.head
-                sealed.append(seal(self.run, len(self.rows) + len(sealed), at, entry, prev))
+        self.stage(entries, now)
+        while rows := self.rows[self._written : self._written + MOST_AT_ONCE]:
             try:
-                await self._store.insert(TABLE, [_to_row(row) for row in sealed])
+                await self._store.insert(TABLE, [_to_row(row) for row in rows])
             except Conflict as conflict:
                 raise LostOrder(f"run {self.run}: another worker writes its ledger") from conflict
-            self.rows.extend(sealed)
+            self._written += len(rows)
 
     async def close(self, data: Mapping[str, Any], now: datetime) -> None:
         """Write the closing row: the outcome, the number of rows with this one, and the head before it."""

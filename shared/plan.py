@@ -106,6 +106,7 @@ class RunOutcome(StrEnum):
     VERIFIED = "verified"
     PARTIAL = "partial"
     BLOCKED = "blocked"
+    HELD = "held"
     FAILED = "failed"
     LEFT_ALONE = "left alone"
     SUPERSEDED = "superseded"

@@ -27,12 +27,18 @@ class TableStore(Protocol):
 
     async def get(self, table: str, partition: str, key: str) -> Row | None: ...
 
-    async def insert(self, table: str, rows: Sequence[Row]) -> None:
-        """All rows or none, at most 100 and of one partition; Conflict when any of them exists."""
+    async def insert(self, table: str, rows: Sequence[Row]) -> list[str]:
+        """All rows or none, at most 100 and of one partition; Conflict when any of them exists.
+
+        Gives their versions.
+        """
         ...
 
-    async def replace(self, table: str, row: Row) -> None:
-        """Put `row` in the place of the version it was read as; Conflict when that is no longer there."""
+    async def replace(self, table: str, row: Row) -> str:
+        """Put `row` in the place of the version it was read as; Conflict when that is no longer there.
+
+        Gives the new version.
+        """
         ...
 
     def query(self, table: str, partition: str, where: Mapping[str, Value] | None = None) -> AsyncIterator[Row]:

@@ -46,25 +46,26 @@ class Tables:
 
         return await self._on(table, read)
 
-    async def insert(self, table: str, rows: Sequence[Row]) -> None:
-        async def write(client: TableClient) -> None:
+    async def insert(self, table: str, rows: Sequence[Row]) -> list[str]:
+        async def write(client: TableClient) -> list[str]:
             if len(rows) == 1:
-                await client.create_entity(_entity(rows[0]))
-            elif rows:
-                await client.submit_transaction([("create", _entity(row)) for row in rows])
+                return [str((await client.create_entity(_entity(rows[0])))["etag"])]
+            made = await client.submit_transaction([("create", _entity(row)) for row in rows]) if rows else []
+            return [str(one["etag"]) for one in made]
 
-        await self._on(table, write)
+        return await self._on(table, write)
 
-    async def replace(self, table: str, row: Row) -> None:
-        async def write(client: TableClient) -> None:
-            await client.update_entity(
+    async def replace(self, table: str, row: Row) -> str:
+        async def write(client: TableClient) -> str:
+            put = await client.update_entity(
                 _entity(row),
                 mode=UpdateMode.REPLACE,
                 etag=row.version,
                 match_condition=MatchConditions.IfNotModified,
             )
+            return str(put["etag"])
 
-        await self._on(table, write)
+        return await self._on(table, write)
 
     async def query(self, table: str, partition: str, where: Mapping[str, Value] | None = None) -> AsyncIterator[Row]:
         more: str | None = None

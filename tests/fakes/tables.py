@@ -26,26 +26,27 @@ class MemoryTables:
     async def get(self, table: str, partition: str, key: str) -> Row | None:
         return self.rows[table].get((partition, key))
 
-    async def insert(self, table: str, rows: Sequence[Row]) -> None:
+    async def insert(self, table: str, rows: Sequence[Row]) -> list[str]:
         if not rows:
-            return
+            return []
         _check(rows)
         self._wire.touch(f"before insert {table}")
         there = self.rows[table]
         if any((row.partition, row.key) in there for row in rows):
             raise Conflict(f"table {table}: another writer was first")
-        for row in rows:
-            self._put(table, row)
+        versions = [self._put(table, row) for row in rows]
         self._wire.touch(f"after insert {table}")
+        return versions
 
-    async def replace(self, table: str, row: Row) -> None:
+    async def replace(self, table: str, row: Row) -> str:
         _check([row])
         self._wire.touch(f"before replace {table}")
         known = self.rows[table].get((row.partition, row.key))
         if known is None or known.version != row.version:
             raise Conflict(f"table {table}: the row is gone or was changed")
-        self._put(table, row)
+        version = self._put(table, row)
         self._wire.touch(f"after replace {table}")
+        return version
 
     async def query(self, table: str, partition: str, where: Mapping[str, Value] | None = None) -> AsyncIterator[Row]:
         for row in self._matching(table, partition, where or {}):
@@ -68,9 +69,10 @@ class MemoryTables:
             if own == partition and all(row.values.get(name) == value for name, value in where.items())
         ]
 
-    def _put(self, table: str, row: Row) -> None:
+    def _put(self, table: str, row: Row) -> str:
         version = f"v{next(self._versions)}"
         self.rows[table][row.partition, row.key] = Row(row.partition, row.key, dict(row.values), version)
+        return version
 
 
 def _check(rows: Sequence[Row]) -> None:

@@ -30,12 +30,12 @@ async def written(store: MemoryTables) -> Ledger:
     await ledger.append([Entry(Kind.OPENED, OPENING)], NOW)
     journal: Journal[LeaverStep] = Journal(ledger, recall, lambda: NOW)
     planned = [(step, Observation(done=False, state={"was": step.kind})) for step in STEPS]
-    await journal.plan(planned, [Finding("f", "dynamic group", "a rule decides", {"group": "d"})])
+    journal.plan(planned, [Finding("f", "dynamic group", "a rule decides", {"group": "d"})])
     await journal.intend(STEPS)
     await journal.attempted([(step, Attempt(Result.SENT, request_id="r", status=204)) for step in STEPS])
     await journal.note(Kind.WAITING, {"until": "later"})
-    await journal.resume({"attempt": 1})
-    await journal.settle(seen)
+    journal.resume({"attempt": 1})
+    journal.settle(seen)
     await ledger.close({"outcome": "partial", "reason": ""}, NOW)
     return ledger
 

@@ -32,6 +32,7 @@ class Work:
         self.guarded: set[LeaverStep] = set()
         self.trap = 0
         self.looks = 0
+        self.admissions = 0
         self.deep: list[bool] = []
 
     async def gather(self, *, deep: bool, references: Mapping[str, str]) -> None:
@@ -54,6 +55,9 @@ class Work:
         steps = [step for chain in chains for step in chain]
         self.sent += steps
         return [(step, self.answers.get(step, Attempt(Result.SENT))) for step in steps]
+
+    async def admit(self) -> None:
+        self.admissions += 1
 
     def _done(self, step: LeaverStep) -> bool:
         return step in self.sent and step not in self.stuck and step not in self.answers
@@ -148,7 +152,7 @@ async def test_a_phase_that_waits_does_not_wait_for_itself() -> None:
     assert pause == Pause(60)
     work.answers = {}
     work.sent.clear()
-    await journal.resume({})
+    journal.resume({})
     assert (await run(work, journal=journal))[0] is None
     assert work.sent == [MARK]
 
@@ -183,7 +187,7 @@ async def test_a_guarded_step_is_recorded_and_never_sent() -> None:
 async def test_a_guard_that_changes_its_mind_before_the_sending_stops_the_run() -> None:
     """The executor asks once more: nothing of the batch goes out, whatever the plan said."""
     work = Work(phase(DisableAccount("a"), RevokeSessions("a")))
-    work.guarded, work.trap = {RevokeSessions("a")}, 1
+    work.guarded, work.trap = {RevokeSessions("a")}, 2
     with pytest.raises(Unsafe, match="protected"):
         await run(work)
     assert work.sent == []

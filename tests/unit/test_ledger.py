@@ -120,8 +120,18 @@ async def test_whoever_lost_the_order_learns_it_on_the_next_row() -> None:
     await first.append([Entry(Kind.OPENED, {})], NOW)
     with pytest.raises(LostOrder):
         await second.append([Entry(Kind.OPENED, {})], NOW)
-    assert second.rows == []
     assert len(store.rows["ledger"]) == 1
+
+
+async def test_what_is_staged_is_written_in_order_with_what_comes_next() -> None:
+    store = MemoryTables()
+    ledger = await Ledger.load(store, RUN)
+    ledger.stage([Entry(Kind.OPENED, {})], NOW)
+    ledger.stage([Entry(Kind.PLANNED, {}, "a"), Entry(Kind.PLANNED, {}, "b")], NOW)
+    assert len(store.rows["ledger"]) == 0
+    await ledger.append([Entry(Kind.INTENT, {}, "a")], NOW)
+    kinds = [row.kind for row in (await Ledger.load(store, RUN)).rows]
+    assert kinds == ["opened", "planned", "planned", "intent"]
 
 
 async def test_more_entries_than_one_transaction_takes_are_one_chain() -> None:
