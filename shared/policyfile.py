@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -15,7 +15,13 @@ from shared.errors import InvalidConfiguration
 M = TypeVar("M", bound=BaseModel)
 
 
-class PlainLoader(yaml.SafeLoader):
+if TYPE_CHECKING:
+    _Parser = yaml.SafeLoader
+else:  # libyaml's where PyYAML was built with it, for the policy is read at every cold start
+    _Parser = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class PlainLoader(_Parser):
     """YAML without its surprises: dates and times stay texts (18:00 is no number of minutes), for the model to read."""
 
 
@@ -34,16 +40,14 @@ def load_policy(path: Path, model: type[M]) -> M:
     subject = f"policy {path}"
     try:
         text = path.read_text(encoding="utf-8")
-        marks = [event.start_mark for event in yaml.parse(text) if isinstance(event, yaml.AliasEvent)]
+        marks = [event.start_mark for event in yaml.parse(text, Loader=_Parser) if isinstance(event, yaml.AliasEvent)]
         if aliases := [f"line {mark.line + 1}: an alias stands here: write it out" for mark in marks if mark]:
             raise InvalidConfiguration(subject, aliases)
-        tree = yaml.compose(text, Loader=PlainLoader)
-        document = yaml.load(text, Loader=PlainLoader)  # noqa: S506 - it is a SafeLoader
+        tree, repeated, document = _read(text)
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidConfiguration(subject, [f"cannot be read: {error}"]) from error
     except yaml.YAMLError as error:
         raise InvalidConfiguration(subject, [f"is no YAML: {error}"]) from None
-    repeated = _repeated_keys(tree)
     try:
         policy = model.model_validate(document)
     except ValidationError as error:
@@ -55,6 +59,17 @@ def load_policy(path: Path, model: type[M]) -> M:
     if repeated:
         raise InvalidConfiguration(subject, repeated)
     return policy
+
+
+def _read(text: str) -> tuple[yaml.Node | None, list[str], object]:
+    """The tree with its lines, the keys that stand in it twice, and the values: one pass over the text."""
+    loader = PlainLoader(text)
+    try:
+        tree = loader.get_single_node()
+        repeated = _repeated_keys(tree)
+        return tree, repeated, None if tree is None else loader.construct_document(tree)
+    finally:
+        loader.dispose()
 
 
 def _path(location: Sequence[int | str]) -> str:
