@@ -43,6 +43,13 @@ class FunctionsProcess:
     def running(self) -> bool:
         return self._process is not None and self._process.returncode is None
 
+    @property
+    def pid(self) -> int:
+        """Raises HostFailed where there is no process."""
+        if self._process is None or self._process.returncode is not None:
+            raise HostFailed(f"the Functions process of {self.name} is not running")
+        return self._process.pid
+
     async def start(self) -> None:
         system = {name: os.environ[name] for name in INHERITED if name in os.environ}
         process = await asyncio.create_subprocess_exec(

@@ -94,12 +94,13 @@ class GraphService:
     # -- one request ----------------------------------------------------------------------------------------------
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
+        arrived = _now()
         if self.latency_ms:
             await asyncio.sleep(self.latency_ms / 1000)
         asked = await _asked(request)
         exchange = await self._exchange(asked, Ids.of(asked.headers))
         if not exchange.cut_before:
-            self._note(f"{asked.origin}{request.raw_path}", asked, exchange)
+            self._note(f"{asked.origin}{request.raw_path}", asked, exchange, arrived)
         if exchange.cut and request.transport is not None:
             request.transport.abort()
             return web.Response()
@@ -162,12 +163,13 @@ class GraphService:
         roles = claims.get("roles") if "scp" not in claims else None
         return tenant, Caller(str(claims.get("oid")), frozenset(roles or ()))
 
-    def _note(self, url: str, asked: Asked, exchange: Exchange) -> None:
+    def _note(self, url: str, asked: Asked, exchange: Exchange, arrived: str) -> None:
         """Record the exchange in the form that the contract checker reads."""
         tenant, reply = exchange.tenant, exchange.reply
         self.record(
             {
-                "time": datetime.now(UTC).isoformat().replace("+00:00", "Z"),
+                "arrived": arrived,
+                "time": _now(),
                 "tenant": tenant,
                 "cloud": self.world.tenants[tenant].cloud if tenant else "public",
                 "method": asked.method,
@@ -196,6 +198,10 @@ class Exchange:
     @property
     def cut_before(self) -> bool:
         return self.fault is not None and self.fault.reset_connection in (True, "before")
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat().replace("+00:00", "Z")
 
 
 async def _asked(request: web.Request) -> Asked:
