@@ -21,7 +21,7 @@ from tests.e2e.scenario import Document, Scenario, Sent, now
 from tests.e2e.worlds import Data, Person, opened, write_policy
 
 LATENCY_MS = 50
-POLL_S = 0.02
+POLL_S = 0.2
 LATE_S = 60.0
 
 

@@ -6,7 +6,6 @@ leads back here, by redelivery, to the same end: what was written is read again,
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -83,7 +82,7 @@ class Lifecycle:
             return
         try:
             with about(run=event.id, person=event.person, tenant=self.tenant):
-                await self._take_up(event)
+                await self._take_up(event, now)
         except (Conflict, Denied, LostOrder, Transient) as error:
             later = now + self.policy.limits.poll
             await self.messages.send([to_message(event, now, f"{message_id[-24:]}@{to_text(now)}", later)])
@@ -98,23 +97,28 @@ class Lifecycle:
             await self.messages.send([rejection(body[:MOST_BYTES], message_id, cut, now)])
         warn("message rejected", message=message_id, reason=reason)
 
-    async def _take_up(self, event: LeaverEvent) -> None:
-        """Read where the run and its person stand, all at once, and go on from there."""
-        run, link, ledger = await asyncio.gather(
-            Runs(self.store).get(event.id), People(self.store).get(event.person), Ledger.load(self.store, event.id)
-        )
+    async def _take_up(self, event: LeaverEvent, received: datetime) -> None:
+        """Read where the run and its person stand, and go on from there. `received`: when the message came.
+
+        A run marks its person before its own row, and that before its first of the ledger: what cannot be there yet is
+        not read, for containment waits for it.
+        """
+        link = await People(self.store).get(event.person) or Link(event.person)
+        run = None if event.revision > link.revision else await Runs(self.store).get(event.id)
+        ledger = await Ledger.load(self.store, event.id) if run else Ledger(self.store, event.id, [])
         if run is None:
-            await self._slice(event, None, link or Link(event.person), ledger)
+            await self._slice(event, None, link, ledger, received)
         elif run.state is RunState.CLOSED:
             report("run closed before", outcome=run.outcome)
         elif ledger.closed:
             await self._finish(run, str(ledger.rows[-1].data["outcome"]))
         else:
-            await self._slice(event, run, link or Link(event.person), ledger)
+            await self._slice(event, run, link, ledger, received)
 
-    async def _slice(self, event: LeaverEvent, known: RunRecord | None, link: Link, ledger: Ledger) -> None:
+    async def _slice(
+        self, event: LeaverEvent, known: RunRecord | None, link: Link, ledger: Ledger, now: datetime
+    ) -> None:
         """One slice of a run, new or as it was left; being the person's newest, a new one overtakes the others."""
-        now = self.clock.now()
         newest = link if known else overtake(link, event.id, event.revision)
         run = known or RunRecord(event.id, event.person, newest.generation if newest else 0, now)
         journal: Journal[LeaverStep] = Journal(ledger, recall, self.clock.now)

@@ -23,6 +23,8 @@ from shared.ports import Row, Value
 
 T = TypeVar("T")
 PAGE = 1000
+NO_ECHO = {"response_preference": "return-no-content"}
+"""As the SDK asks for a single row by itself; else each row of a transaction comes back whole, for nothing."""
 
 
 class Tables:
@@ -50,7 +52,7 @@ class Tables:
         async def write(client: TableClient) -> list[str]:
             if len(rows) == 1:
                 return [str((await client.create_entity(_entity(rows[0])))["etag"])]
-            made = await client.submit_transaction([("create", _entity(row)) for row in rows]) if rows else []
+            made = await client.submit_transaction([("create", _entity(row), NO_ECHO) for row in rows]) if rows else []
             return [str(one["etag"]) for one in made]
 
         return await self._on(table, write)
