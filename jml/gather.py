@@ -93,7 +93,7 @@ class MsspTenant:
         ids = sorted(linked)
         by_key = Call("GET", f"/users?$filter=employeeId eq {literal(key)}&{_SELECT}")
         by_id = [Call("GET", f"{user_path(one)}?{_SELECT}") for one in ids]
-        keyed, admins, *single = await self._graph.send([by_key, Call("GET", _ADMINS), *by_id])
+        keyed, admins, *single = await self._graph.send([by_key, Call("GET", _ADMINS), *by_id], urgent=True)
         expect(keyed, "accounts by employeeId", _NEEDS)
         expect(admins, "Global Administrators", _NEEDS_ROLES)
         of_key = {str(item["id"]): read_account(item) for item in await self._graph.follow(keyed)}
@@ -117,7 +117,8 @@ class MsspTenant:
         if not mine & admins:
             return frozenset()
         others = sorted(admins - mine)
-        replies = await self._graph.send([Call("GET", f"{user_path(one)}?$select=id,accountEnabled") for one in others])
+        calls = [Call("GET", f"{user_path(one)}?$select=id,accountEnabled") for one in others]
+        replies = await self._graph.send(calls, urgent=True)
         left = [r for r in replies if r.status != 404 and expect(r, "other administrators", _NEEDS)["accountEnabled"]]
         return frozenset() if left else frozenset(mine & admins)
 

@@ -21,7 +21,7 @@ from jml.policy import Policy
 from jml.requests import NEEDS
 from jml.schedule import after_run
 from jml.state import Link, People, RunRecord, Runs, RunState, Schedule, overtake
-from jml.steps import DisableAccount, LeaverStep, RevokeSessions, recall
+from jml.steps import Containment, LeaverStep, recall
 from jml.truth import CorporateTenant
 from shared.clock import Clock, to_text
 from shared.converge import Patience, Pause, converge
@@ -133,7 +133,15 @@ class Lifecycle:
             return
         terms = Terms(run.opened_at, self.policy, now, event.effective)
         linked = link.accounts | {standing.step.account for standing in journal.standings.values()}
-        work = Offboarding(event, linked, terms, corporate=self.corporate, mssp=self.mssp, writer=self.writer)
+        work = Offboarding(
+            event,
+            linked,
+            terms,
+            waited=journal.slice > 0,
+            corporate=self.corporate,
+            mssp=self.mssp,
+            writer=self.writer,
+        )
         work.begin()
         try:
             case = _Case(event, await self._open(run, None if newest is link else newest), ledger)
@@ -156,7 +164,6 @@ class Lifecycle:
         patient = now - case.run.opened_at <= limits.wait
         try:
             pause = await converge(work, journal, self.clock, Patience(now + limits.slice, poll, waits=patient))
-            why = "effects are not known yet"
         except Stopped as stopped:
             return _End(stopped.outcome, str(stopped))
         except (Denied, Unsafe) as error:
@@ -164,27 +171,27 @@ class Lifecycle:
         except Refused as error:
             return _End(RunOutcome.FAILED, str(error))
         except Transient as error:
-            pause, why = Pause(max(error.retry_after, poll)), str(error)
+            pause = Pause(max(error.retry_after, poll), str(error))
             if not patient:
-                return _End(RunOutcome.FAILED, f"waited longer than the policy allows: {why}")
+                return _End(RunOutcome.FAILED, f"waited longer than the policy allows: {error}")
         if pause is None or (pause.seconds > 0 and not patient):
             outcome = conclude(journal.standings.values(), journal.findings.values())
             why = blockers(journal) if outcome is RunOutcome.BLOCKED else ""
             if outcome in CLEAN:
                 return _End(outcome, why, *_retention(work))
             return _End(outcome, why)
-        await self._wait(case, journal, pause, why)
+        await self._wait(case, journal, pause)
         return None
 
-    async def _wait(self, case: _Case, journal: Journal[LeaverStep], pause: Pause, why: str) -> None:
+    async def _wait(self, case: _Case, journal: Journal[LeaverStep], pause: Pause) -> None:
         """Save the run, then send the message that continues it: a crash between the two brings this one again."""
         now = self.clock.now()
         until = now + timedelta(seconds=pause.seconds)
         saved = replace(case.run, state=RunState.WAITING, attempt=case.run.attempt + 1, resume_at=until)
-        await journal.note(Kind.WAITING, {"until": to_text(until), "reason": why})
+        await journal.note(Kind.WAITING, {"until": to_text(until), "reason": pause.why})
         await Runs(self.store).put(saved)
         await self.messages.send([to_message(case.event, now, saved.attempt, until)])
-        report("run waits", until=to_text(until), reason=why)
+        report("run waits", until=to_text(until), reason=pause.why)
 
     async def _close(self, case: _Case, end: _End) -> None:
         """Schedule first, then the closing row, then the run's own row: each is found again after a crash."""
@@ -222,7 +229,7 @@ def conclude(standings: Collection[Standing[LeaverStep]], findings: Collection[F
     """
     tried = [standing for standing in standings if standing.result is not None]
     results = {standing.result for standing in tried}
-    containment = [standing for standing in standings if isinstance(standing.step, DisableAccount | RevokeSessions)]
+    containment = [standing for standing in standings if isinstance(standing.step, Containment)]
     unread = any(finding.kind == UNREAD for finding in findings)
     if unread or results & {Result.BLOCKED, Result.PROTECTED}:
         return RunOutcome.BLOCKED

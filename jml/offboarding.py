@@ -16,7 +16,7 @@ from jml.identity import person_key
 from jml.leaver import Terms
 from jml.people import Leaving, Staying, Unknown, Verdict, judge
 from jml.requests import judge_reply, request
-from jml.steps import LeaverStep, RemoveMethod
+from jml.steps import Containment, LeaverStep, RemoveMethod
 from jml.truth import CorporateTenant
 from shared.clock import to_text
 from shared.errors import Denied
@@ -26,7 +26,10 @@ from shared.replies import LEFT_OUT
 
 
 class Offboarding:
-    """The work of one run. Its first reading decides who leaves and which accounts are theirs; raises Stopped."""
+    """The work of one run. Its first reading decides who leaves and which accounts are theirs; raises Stopped.
+
+    `waited`: the run has been saved before, to come again.
+    """
 
     def __init__(
         self,
@@ -34,6 +37,7 @@ class Offboarding:
         linked: frozenset[str],
         terms: Terms,
         *,
+        waited: bool,
         corporate: CorporateTenant,
         mssp: MsspTenant,
         writer: Graph,
@@ -46,6 +50,8 @@ class Offboarding:
         self._writer = writer
         self._snapshot: Snapshot | None = None
         self._guests: dict[str, tuple[Finding, ...]] = {}
+        self._waited = waited
+        self._has_turn = False
         self._reading: asyncio.Task[Snapshot] | None = None
 
     @property
@@ -112,6 +118,15 @@ class Offboarding:
     def observe(self, step: LeaverStep, before: Mapping[str, Any]) -> Observation:
         return leaver.observe(step, before, self.snapshot)
 
+    def room(self, chains: Sequence[Chain[LeaverStep]]) -> float:
+        """Containment waits for nobody. The rest takes its turn once a slice, with the marks that are to follow."""
+        steps = [step for chain in chains for step in chain]
+        if self._has_turn or any(isinstance(step, Containment) for step in steps):
+            return 0.0
+        wait = self._writer.room(len(steps) + len(self.snapshot.accounts), again=self._waited)
+        self._has_turn = wait <= 0
+        return wait
+
     async def apply(self, chains: Sequence[Chain[LeaverStep]]) -> list[tuple[LeaverStep, Attempt]]:
         """Single steps together, chains each in their order, all side by side; then the default methods."""
         singles = [chain[0] for chain in chains if len(chain) == 1]
@@ -124,7 +139,8 @@ class Offboarding:
         if not steps:
             return []
         try:
-            replies = await self._writer.send([request(step) for step in steps], in_order=in_order)
+            urgent = all(isinstance(step, Containment) for step in steps)
+            replies = await self._writer.send([request(step) for step in steps], in_order=in_order, urgent=urgent)
         except Denied as denied:
             return [(step, Attempt(Result.BLOCKED, str(denied))) for step in steps]
         return [(step, judge_reply(step, reply)) for step, reply in zip(steps, replies, strict=True)]

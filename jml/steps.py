@@ -128,7 +128,8 @@ Removal = (
     | RevokeGrant
     | RemoveMethod
 )
-LeaverStep = DisableAccount | RevokeSessions | Removal | MarkAccount | DeleteAccount
+Containment = DisableAccount | RevokeSessions
+LeaverStep = Containment | Removal | MarkAccount | DeleteAccount
 
 _KINDS: dict[str, type[LeaverStep]] = {kind.__name__: kind for kind in get_args(LeaverStep)}
 

@@ -47,7 +47,8 @@ class CorporateTenant:
     async def person(self, person: str) -> tuple[Person, bool]:
         """One person, and whether a null leave date means none. Raises as `expect` does."""
         ids = [person, *([self._canary_id] if self._canary_id else [])]
-        replies = await self._graph.send([Call("GET", f"/users/{quote(one, safe='')}?{_SELECT}") for one in ids])
+        calls = [Call("GET", f"/users/{quote(one, safe='')}?{_SELECT}") for one in ids]
+        replies = await self._graph.send(calls, urgent=True)
         canary = [read_person(reply.body) for reply in replies[1:] if reply.ok]
         sings = self._sings(canary)
         if replies[0].status != 404:

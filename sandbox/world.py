@@ -40,6 +40,8 @@ class Settings(Strict):
     consistency_ms: int = Field(default=0, ge=0, description="A write shows on reads only after this long")
     delivery_ms: int = Field(default=0, ge=0, description="From a package request's submission to its delivery")
     throttle_scale: float = Field(default=1.0, gt=0, description="Share of the documented quotas that the tenants get")
+    unit_window_s: float = Field(default=10.0, gt=0, description="Seconds of the window of resource units")
+    write_window_s: float = Field(default=150.0, gt=0, description="Seconds of the window of writes")
     page_size: int = Field(default=100, ge=1, le=999, description="Objects a page where the request names no $top")
 
 

@@ -43,6 +43,10 @@ class Work(Protocol[S]):
         """Pure: the step's target in the last snapshot."""
         ...
 
+    def room(self, chains: Sequence[Chain[S]]) -> float:
+        """Seconds until the chains may be sent beside all that goes on elsewhere; 0: they may be sent now."""
+        ...
+
     async def admit(self) -> None:
         """Take what the run needs before its first write, and add to the snapshot what that shows. Raises Held."""
         ...
@@ -57,6 +61,7 @@ class Pause:
     """All that is left is waiting: come again after this many seconds."""
 
     seconds: float
+    why: str = "effects are not known yet"
 
 
 @dataclass(frozen=True)
@@ -85,6 +90,8 @@ async def converge(work: Work[S], journal: Journal[S], clock: Clock, patience: P
         plan, chains = _decide(work, journal, waits=patience.waits, looks=looks)
         if chains and clock.now() >= patience.deadline:
             return Pause(0)
+        if chains and patience.waits and (wait := work.room(chains)) > 0:
+            return Pause(wait, "other runs use the quota")
         if chains and not admitted:
             await work.admit()
             admitted = True

@@ -84,12 +84,17 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """What Graph answered. Status 0: no answer within the retry budget, so it is not known whether it acted."""
+    """What Graph answered. Status 0: no answer within the retry budget, so it is not known whether it acted.
+
+    `units`: what the request cost; `share`: how much of a quota is used; None where Graph does not say.
+    """
 
     status: int
     body: Mapping[str, Any] = field(default_factory=dict)
     request_id: str = ""
     retry_after: float = 0.0
+    units: float | None = None
+    share: float | None = None
 
     @property
     def ok(self) -> bool:
@@ -110,13 +115,24 @@ class Reply:
 
 
 class Graph(Protocol):
-    """Microsoft Graph v1.0 of one tenant. Throttling and lost connections are retried within a budget."""
+    """Microsoft Graph v1.0 of one tenant, kept within its quotas. Throttling and lost connections are retried.
 
-    async def send(self, calls: Sequence[Call], *, in_order: bool = False) -> list[Reply]:
+    A call that would have to wait for quota, or be retried, for longer than the retry budget is answered so: 429, and
+    when to come again.
+    """
+
+    async def send(self, calls: Sequence[Call], *, in_order: bool = False, urgent: bool = False) -> list[Reply]:
         """The replies, in the order of `calls`: one plain request, or batches of 20.
 
-        In order: each call waits for the one before, and answers 424 when that one was refused. Raises Denied
-        when the tenant cannot be signed in to; refusals are replies.
+        In order: each call waits for the one before, and answers 424 when that one was refused. Urgent: before all
+        that waits for quota and is not. Raises Denied when the tenant cannot be signed in to; refusals are replies.
+        """
+        ...
+
+    def room(self, writes: int, *, again: bool) -> float:
+        """Seconds until so many writes that are not urgent find room beside all that goes on; 0: it is kept for them.
+
+        Otherwise the caller comes again after so long, and asks again then (`again`: with the right of who waited).
         """
         ...
 

@@ -88,7 +88,7 @@ class GraphService:
         settings = self.world.settings
         directory = seeded(self.world, name)
         users = directory["users"].rows
-        throttle = Throttle(settings.throttle_scale, lambda: len(users), directory.now)
+        throttle = Throttle(settings, lambda: len(users), directory.now)
         return Tenancy(directory, throttle, settings.delivery_ms / 1000)
 
     # -- one request ----------------------------------------------------------------------------------------------

@@ -10,8 +10,8 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-UNIT_WINDOW_S = 10
-WRITE_WINDOW_S = 150
+from sandbox.world import Settings
+
 WRITES = 3000
 UNITS_BY_SIZE = ((50, 3500), (501, 5000))
 UNITS_LARGE = 8000
@@ -53,8 +53,8 @@ class Window:
 class Throttle:
     """The windows of every application in one tenant."""
 
-    def __init__(self, scale: float, size: Callable[[], int], now: Callable[[], float]) -> None:
-        self.scale = scale
+    def __init__(self, settings: Settings, size: Callable[[], int], now: Callable[[], float]) -> None:
+        self.settings = settings
         self.size = size
         self.now = now
         self._windows: dict[str, tuple[Window, Window]] = {}
@@ -63,7 +63,7 @@ class Throttle:
         """Spend a request's cost: "" or the name of the limit that is reached, and the headers to send."""
         now = self.now()
         units, written = self._windows.setdefault(app, self._new())
-        units.limit = self._units() * self.scale
+        units.limit = self._units() * self.settings.throttle_scale
         asked = [("resource unit", units, cost)] + ([("write", written, 1)] if writes else [])
         for name, window, amount in asked:
             if wait := window.wait(now, amount):
@@ -83,7 +83,8 @@ class Throttle:
         return "", {"x-ms-resource-unit": str(cost), **warning}
 
     def _new(self) -> tuple[Window, Window]:
-        return Window(UNIT_WINDOW_S, 0), Window(WRITE_WINDOW_S, WRITES * self.scale)
+        settings = self.settings
+        return Window(settings.unit_window_s, 0), Window(settings.write_window_s, WRITES * settings.throttle_scale)
 
     def _units(self) -> int:
         size = self.size()

@@ -16,16 +16,21 @@ from shared.adapters.sign_in import NEEDS_CONSENT, is_refusal
 from shared.adapters.tables import Tables
 from shared.clock import Clock
 from shared.errors import Denied, Transient
+from shared.quota import DOCUMENTED, Quota
 from shared.settings import Settings
 
 
 class Cloud:
-    """The adapters of one process. `retry_budget`: seconds that a Graph call may spend on retries."""
+    """The adapters of one process. `retry_budget`: seconds that a Graph call may spend waiting.
 
-    def __init__(self, settings: Settings, retry_budget: float, clock: Clock) -> None:
+    `quota`: what Graph allows the app in each tenant.
+    """
+
+    def __init__(self, settings: Settings, retry_budget: float, clock: Clock, quota: Quota = DOCUMENTED) -> None:
         self._settings = settings
         self._budget = retry_budget
         self._clock = clock
+        self._quota = quota
         self._graphs: dict[str, GraphTenant] = {}
         self._credentials: list[ClientAssertionCredential] = []
 
@@ -74,7 +79,9 @@ class Cloud:
         if tenant not in self._graphs:
             endpoint = self._settings.graph_endpoint
             credential = self.credential(tenant)
-            self._graphs[tenant] = GraphTenant(tenant, endpoint, credential, self._budget, self._clock)
+            self._graphs[tenant] = GraphTenant(
+                tenant, endpoint, credential, self._budget, self._clock, quota=self._quota
+            )
         return self._graphs[tenant]
 
     async def granted(self, tenant: str) -> tuple[str, frozenset[str]]:

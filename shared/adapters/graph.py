@@ -11,6 +11,7 @@ import contextlib
 import json
 import math
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -29,7 +30,9 @@ from shared.adapters.retry import patiently
 from shared.adapters.sign_in import NEEDS_CONSENT, is_refusal
 from shared.clock import Clock
 from shared.errors import Denied, Refused, Transient
+from shared.pacer import Pacer
 from shared.ports import Call, Reply
+from shared.quota import DOCUMENTED, Quota
 from shared.replies import LEFT_OUT, REFUSED_WHOLE, TRANSIENT, expect
 
 MOST_IN_BATCH = 20
@@ -38,15 +41,23 @@ CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=20, kee
 
 
 class GraphTenant:
-    """One tenant's Graph. `budget`: seconds that a call may spend on retries; `tenant` only names it in errors."""
+    """One tenant's Graph. `budget`: seconds that a call may spend waiting; `tenant` only names it in errors."""
 
     def __init__(
-        self, tenant: str, endpoint: str, credential: AsyncTokenCredential, budget: float, clock: Clock
+        self,
+        tenant: str,
+        endpoint: str,
+        credential: AsyncTokenCredential,
+        budget: float,
+        clock: Clock,
+        *,
+        quota: Quota = DOCUMENTED,
     ) -> None:
         self._tenant = tenant
         self._base = f"{endpoint}/v1.0"
         self._budget = budget
         self._clock = clock
+        self._pacer = Pacer(clock, quota)
         provider = AzureIdentityAuthenticationProvider(
             credential, scopes=[f"{endpoint}/.default"], allowed_hosts=[str(urlsplit(endpoint).hostname)]
         )
@@ -63,13 +74,16 @@ class GraphTenant:
         await self._http.aclose()
         await self._connections.aclose()
 
-    async def send(self, calls: Sequence[Call], *, in_order: bool = False) -> list[Reply]:
+    def room(self, writes: int, *, again: bool) -> float:
+        return self._pacer.room(writes, again=again)
+
+    async def send(self, calls: Sequence[Call], *, in_order: bool = False, urgent: bool = False) -> list[Reply]:
         if len(calls) == 1:
-            return [await self._single(calls[0])]
+            return [await self._single(calls[0], urgent=urgent)]
         chunks = [calls[at : at + MOST_IN_BATCH] for at in range(0, len(calls), MOST_IN_BATCH)]
         if in_order and len(chunks) > 1:
             raise ValueError(f"at most {MOST_IN_BATCH} calls go out in one order")
-        replies = await asyncio.gather(*(self._batch(chunk, in_order=in_order) for chunk in chunks))
+        replies = await asyncio.gather(*(self._batch(one, in_order=in_order, urgent=urgent) for one in chunks))
         return [reply for chunk in replies for reply in chunk]
 
     async def follow(self, reply: Reply) -> list[Mapping[str, Any]]:
@@ -105,34 +119,45 @@ class GraphTenant:
             raise Refused(f"tenant {self._tenant}: a next link leads away from {self._base}")
         return link.removeprefix(self._base)
 
-    async def _single(self, call: Call) -> Reply:
-        reply = Reply(0)
+    async def _single(self, call: Call, *, urgent: bool = False) -> Reply:
+        reply, until = Reply(0), self._until()
+
+        async def request() -> list[Reply]:
+            return [await self._once(call.method, call.path, call.body)]
 
         async def attempt() -> float | None:
             nonlocal reply
-            reply = await self._once(call.method, call.path, call.body)
+            [reply] = await self._pacer.send([call], request, urgent=urgent, until=until)
             return reply.retry_after if reply.status in TRANSIENT else None
 
         await patiently(attempt, self._budget, self._clock)
         return reply
 
-    async def _batch(self, calls: Sequence[Call], *, in_order: bool) -> list[Reply]:
+    async def _batch(self, calls: Sequence[Call], *, in_order: bool, urgent: bool) -> list[Reply]:
         """One batch, and again for those of it that were throttled, failed in passing, or were not answered."""
         replies: dict[int, Reply] = {}
+        until = self._until()
 
         def still_open() -> list[int]:
             return [at for at in range(len(calls)) if _is_open(replies, at, in_order=in_order)]
 
         async def attempt() -> float | None:
             todo = still_open()
-            outer = await self._once("POST", "/$batch", _batch_body(calls, todo, in_order=in_order))
-            replies.update(_batch_replies(outer, todo))
+            parts = [calls[at] for at in todo]
+
+            async def request() -> list[Reply]:
+                return _batch_replies(await self._once("POST", "/$batch", _batch_body(parts, in_order=in_order)), parts)
+
+            replies.update(zip(todo, await self._pacer.send(parts, request, urgent=urgent, until=until), strict=True))
             return max((replies[at].retry_after for at in still_open()), default=None)
 
         await patiently(attempt, self._budget, self._clock)
         if all(reply.status in REFUSED_WHOLE for reply in replies.values()):
-            return [await self._single(call) for call in calls]
+            return [await self._single(call, urgent=urgent) for call in calls]
         return [replies[at] for at in range(len(calls))]
+
+    def _until(self) -> datetime:
+        return self._clock.now() + timedelta(seconds=self._budget)
 
     async def _once(self, method: str, path: str, body: Mapping[str, Any] | None) -> Reply:
         info = RequestInformation()
@@ -164,34 +189,30 @@ def _reply(response: httpx.Response) -> Reply:
         body if readable else {},
         response.headers.get("request-id", ""),
         _seconds(response.headers.get("retry-after")),
+        *_usage(response.headers),
     )
 
 
-def _batch_body(calls: Sequence[Call], todo: Sequence[int], *, in_order: bool) -> dict[str, Any]:
+def _batch_body(calls: Sequence[Call], *, in_order: bool) -> dict[str, Any]:
     requests: list[dict[str, Any]] = []
-    for at in todo:
-        one: dict[str, Any] = {
-            "id": str(at),
-            "method": calls[at].method,
-            "url": calls[at].path.replace(" ", "%20"),
-        }
-        body = calls[at].body
-        if body is not None:
-            one |= {"headers": {"Content-Type": "application/json"}, "body": body}
+    for at, call in enumerate(calls):
+        one: dict[str, Any] = {"id": str(at), "method": call.method, "url": call.path.replace(" ", "%20")}
+        if call.body is not None:
+            one |= {"headers": {"Content-Type": "application/json"}, "body": call.body}
         if in_order and requests:
             one["dependsOn"] = [requests[-1]["id"]]
         requests.append(one)
     return {"requests": requests}
 
 
-def _batch_replies(outer: Reply, todo: Sequence[int]) -> dict[int, Reply]:
+def _batch_replies(outer: Reply, calls: Sequence[Call]) -> list[Reply]:
     """The reply to each call; all get the outer one's fate when the batch itself failed, and none is no answer."""
     if not outer.ok:
-        return dict.fromkeys(todo, outer)
+        return [outer] * len(calls)
     found = outer.body.get("responses")
     listed = found if isinstance(found, list) else []
     answers = {str(answer.get("id")): answer for answer in listed if isinstance(answer, dict)}
-    return {at: _inner(answers.get(str(at)), outer) for at in todo}
+    return [_inner(answers.get(str(at)), outer) for at in range(len(calls))]
 
 
 def _inner(answer: Mapping[str, Any] | None, outer: Reply) -> Reply:
@@ -205,7 +226,7 @@ def _inner(answer: Mapping[str, Any] | None, outer: Reply) -> Reply:
     inner = error.get("innerError") if isinstance(error, dict) else None
     named = inner.get("request-id") if isinstance(inner, dict) else None
     request_id = headers.get("request-id") or named or outer.request_id
-    return Reply(status, body, str(request_id), _seconds(headers.get("retry-after")))
+    return Reply(status, body, str(request_id), _seconds(headers.get("retry-after")), *_usage(headers))
 
 
 def _is_open(replies: Mapping[int, Reply], at: int, *, in_order: bool) -> bool:
@@ -217,10 +238,20 @@ def _is_open(replies: Mapping[int, Reply], at: int, *, in_order: bool) -> bool:
     return left_out and _is_open(replies, at - 1, in_order=in_order)
 
 
+def _usage(headers: Mapping[str, str]) -> tuple[float | None, float | None]:
+    """What the request cost and how much of the quota is used, where Graph says so."""
+    return _number(headers.get("x-ms-resource-unit")), _number(headers.get("x-ms-throttle-limit-percentage"))
+
+
 def _seconds(header: str | None) -> float:
     """Retry-After in seconds; Graph writes no dates there, and what is unreadable asks for nothing."""
+    return _number(header) or 0.0
+
+
+def _number(header: str | None) -> float | None:
+    """A number that is not negative; None where there is none."""
     try:
-        seconds = float(header or 0)
+        number = float(header or "")
     except ValueError:
-        return 0.0
-    return seconds if 0 <= seconds < math.inf else 0.0
+        return None
+    return number if 0 <= number < math.inf else None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import timedelta
 from functools import partial
 from typing import Any
 from unittest.mock import patch
@@ -19,7 +20,9 @@ from sandbox.graph.throttle import Throttle
 from sandbox.world import World
 from shared.adapters.retry import patiently
 from shared.errors import Denied, Refused
+from shared.pacer import Pacer
 from shared.ports import Call, Reply
+from shared.quota import DOCUMENTED, Quota
 from shared.replies import LEFT_OUT, TRANSIENT, expect
 from tests.fakes.clock import FakeClock
 from tests.fakes.wire import Wire
@@ -33,18 +36,26 @@ def tenancy_of(world: World, name: str, clock: FakeClock) -> Tenancy:
     with patch.object(seed, "Directory", partial(Directory, now=clock.seconds)):
         directory = seed.seeded(world, name)
     users = directory["users"].rows
-    throttle = Throttle(world.settings.throttle_scale, lambda: len(users), directory.now)
+    throttle = Throttle(world.settings, lambda: len(users), directory.now)
     return Tenancy(directory, throttle, world.settings.delivery_ms / 1000)
 
 
 class SandboxGraph:
     """`calls` keeps every call that was sent, retries too; `requests` counts HTTP requests as the adapter makes them.
 
-    `budget`: seconds that a call may spend on retries. `signed_out` refuses every sign-in.
+    `budget`: seconds that a call may spend waiting. `quota`: what the app takes for the tenant's; `signed_out` refuses
+    every sign-in.
     """
 
     def __init__(
-        self, world: World, name: str, clock: FakeClock, *, wire: Wire | None = None, budget: float = 0.0
+        self,
+        world: World,
+        name: str,
+        clock: FakeClock,
+        *,
+        wire: Wire | None = None,
+        budget: float = 0.0,
+        quota: Quota = DOCUMENTED,
     ) -> None:
         application = world.applications["jml"]
         self.name = name
@@ -57,13 +68,17 @@ class SandboxGraph:
         self._clock = clock
         self._wire = wire or Wire()
         self._budget = budget
+        self._pacer = Pacer(clock, quota)
 
     @property
     def state(self) -> dict[str, Any]:
         """The tenant as last written, as the sandbox's control API shows it."""
         return state_of(self.tenancy.directory)
 
-    async def send(self, calls: Sequence[Call], *, in_order: bool = False) -> list[Reply]:
+    def room(self, writes: int, *, again: bool) -> float:
+        return self._pacer.room(writes, again=again)
+
+    async def send(self, calls: Sequence[Call], *, in_order: bool = False, urgent: bool = False) -> list[Reply]:
         if in_order and len(calls) > MOST_IN_BATCH:
             raise ValueError(f"at most {MOST_IN_BATCH} calls go out in one order")
         self.requests += -(-len(calls) // MOST_IN_BATCH)
@@ -72,7 +87,7 @@ class SandboxGraph:
             if in_order and replies and not replies[-1].ok:
                 replies.append(Reply(LEFT_OUT, {"error": {"code": "FailedDependency", "message": ""}}))
             else:
-                replies.append(await self._patiently(call))
+                replies.append(await self._patiently(call, urgent=urgent))
         return replies
 
     async def follow(self, reply: Reply) -> list[Mapping[str, Any]]:
@@ -95,12 +110,15 @@ class SandboxGraph:
         [reply] = await self.send([Call("GET", path)])
         return expect(reply, path.split("?", maxsplit=1)[0], f"the permission to read it in tenant {self.name}")
 
-    async def _patiently(self, call: Call) -> Reply:
-        reply = Reply(0)
+    async def _patiently(self, call: Call, *, urgent: bool) -> Reply:
+        reply, until = Reply(0), self._clock.now() + timedelta(seconds=self._budget)
+
+        async def request() -> list[Reply]:
+            return [await self._once(call)]
 
         async def attempt() -> float | None:
             nonlocal reply
-            reply = await self._once(call)
+            [reply] = await self._pacer.send([call], request, urgent=urgent, until=until)
             return reply.retry_after if reply.status in TRANSIENT else None
 
         await patiently(attempt, self._budget, self._clock)
@@ -136,8 +154,16 @@ def _faulted(fault: Fault | None) -> Reply | None:
 
 def _reply(found: Answer, request: str) -> Reply:
     body = _json(found.body)
-    waits = {name.lower(): value for name, value in found.headers.items()}.get("retry-after", "0")
-    return Reply(found.status, body if isinstance(body, dict) else {}, request, float(waits))
+    headers = {name.lower(): value for name, value in found.headers.items()}
+    share = headers.get("x-ms-throttle-limit-percentage")
+    return Reply(
+        found.status,
+        body if isinstance(body, dict) else {},
+        request,
+        float(headers.get("retry-after", 0)),
+        float(headers["x-ms-resource-unit"]) if "x-ms-resource-unit" in headers else None,
+        None if share is None else float(share),
+    )
 
 
 def _json(body: Any) -> Any:

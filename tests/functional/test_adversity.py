@@ -64,10 +64,10 @@ async def test_a_removal_whose_reading_is_refused_afterwards_is_not_called_verif
     await on_its_way(stage)
     send = stage.mssp.send
 
-    async def then_refuse(calls: Any, *, in_order: bool = False) -> Any:
+    async def then_refuse(calls: Any, **options: Any) -> Any:
         if any("appRoleAssignments" in call.path and call.method == "DELETE" for call in calls):
             stage.mssp.faults.add({"method": "GET", "path": "appRoleAssignments", "status": 403})
-        return await send(calls, in_order=in_order)
+        return await send(calls, **options)
 
     with patch.object(stage.mssp, "send", then_refuse):
         await stage.work()
@@ -100,10 +100,10 @@ async def test_a_sign_in_that_is_refused_while_writing_blocks_the_step_and_is_ke
     await on_its_way(stage)
     send = stage.mssp.send
 
-    async def refuse_writes(calls: Any, *, in_order: bool = False) -> Any:
+    async def refuse_writes(calls: Any, **options: Any) -> Any:
         if any(call.method in ("PATCH", "DELETE") for call in calls):
             raise Denied("tenant mssp: sign-in was refused", "the app's consent there")
-        return await send(calls, in_order=in_order)
+        return await send(calls, **options)
 
     with patch.object(stage.mssp, "send", refuse_writes):
         await stage.work()
@@ -149,8 +149,8 @@ async def test_a_linked_date_that_only_the_filter_shows_is_seen(stage: Stage) ->
     stage.hr(LEAVER, employeeLeaveDateTime=LEFT)
     send = stage.corporate.send
 
-    async def without_dates(calls: Any, *, in_order: bool = False) -> Any:
-        replies = await send(calls, in_order=in_order)
+    async def without_dates(calls: Any, **options: Any) -> Any:
+        replies = await send(calls, **options)
         for call, reply in zip(calls, replies, strict=True):
             if "getByIds" in call.path:
                 for item in reply.body["value"]:

@@ -104,12 +104,12 @@ async def test_no_write_leaves_before_its_intent_is_in_the_ledger(stage: Stage) 
     """A crash can hide an outcome, never an effect."""
     send = stage.mssp.send
 
-    async def checked(calls: Sequence[Call], *, in_order: bool = False) -> list[Reply]:
+    async def checked(calls: Sequence[Call], **options: Any) -> list[Reply]:
         if any(call.method != "GET" for call in calls):
             intended = {row.values["step"] for row in _ledger(stage, "intent")}
             answered = {row.values["step"] for row in _ledger(stage, "attempted")}
             assert len(intended - answered) >= len(calls)
-        return await send(calls, in_order=in_order)
+        return await send(calls, **options)
 
     with patch.object(stage.mssp, "send", checked):
         await stage.offboard(LEAVER)
@@ -272,10 +272,10 @@ async def test_a_mark_that_was_not_answered_is_written_by_a_later_slice(stage: S
     """What waits for everything before it does not wait for itself."""
     send, busy = stage.mssp.send, [Reply(503)]
 
-    async def marks_late(calls: Sequence[Call], *, in_order: bool = False) -> list[Reply]:
+    async def marks_late(calls: Sequence[Call], **options: Any) -> list[Reply]:
         if busy and any("onPremisesExtensionAttributes" in (call.body or {}) for call in calls):
             return [busy.pop()]
-        return await send(calls, in_order=in_order)
+        return await send(calls, **options)
 
     with patch.object(stage.mssp, "send", marks_late):
         await stage.offboard(LEAVER)

@@ -14,6 +14,7 @@ from sandbox.graph.directory import Directory
 from sandbox.graph.privileged import Term, activate_group, assign_role
 from sandbox.graph.store import Table
 from sandbox.graph.throttle import Throttle, cost_of
+from sandbox.world import Settings
 from tests.sandbox.graph.client import Graph
 from tests.sandbox.graph.conftest import Serve
 
@@ -128,7 +129,7 @@ def test_an_activation_ends_by_itself() -> None:
 
 def test_units_come_back_as_the_window_moves() -> None:
     clock = Clock()
-    throttle = Throttle(10 / 3500, lambda: 10, clock)
+    throttle = Throttle(Settings(throttle_scale=10 / 3500), lambda: 10, clock)
     for _ in range(4):
         reached, headers = throttle.spend("app", 2, writes=False)
         assert (reached, headers["x-ms-resource-unit"]) == ("", "2")
@@ -145,14 +146,14 @@ def test_units_come_back_as_the_window_moves() -> None:
 
 @pytest.mark.parametrize(("size", "units"), [(49, 3500), (50, 5000), (500, 5000), (501, 8000)])
 def test_the_quota_follows_the_tenants_size(size: int, units: int) -> None:
-    throttle = Throttle(1, lambda: size, Clock())
+    throttle = Throttle(Settings(), lambda: size, Clock())
     assert throttle.spend("app", units, writes=False)[0] == ""
     assert throttle.spend("app", 1, writes=False)[0] == "resource unit"
 
 
 def test_writes_have_a_quota_of_their_own() -> None:
     clock = Clock()
-    throttle = Throttle(2 / 3000, lambda: 501, clock)
+    throttle = Throttle(Settings(throttle_scale=2 / 3000), lambda: 501, clock)
     assert [throttle.spend("app", 1, writes=True)[0] for _ in range(3)] == ["", "", "write"]
     assert throttle.spend("app", 1, writes=False)[0] == ""
     clock.time += 150
