@@ -76,9 +76,9 @@ class Pacer:
     def _learn(self, calls: Sequence[Call], replies: Sequence[Reply], *, urgent: bool) -> None:
         for gate, writing in ((self.units, False), (self.writes, True)):
             said = [reply for call, reply in zip(calls, replies, strict=True) if is_write(call) is writing]
-            refused = [reply.retry_after or gate.seconds * REST for reply in said if reply.status == THROTTLED]
-            if refused:
-                gate.close(max(refused), urgent=urgent)
+            refused = [reply for reply in said if reply.status == THROTTLED]
+            if _is_ours(refused, said):
+                gate.close(max(r.retry_after or gate.seconds * REST for r in refused), urgent=urgent)
                 self._shrink(gate)
             elif any(reply.ok for reply in said):
                 self._hear(max((r.share for r in said if r.share is not None), default=None), writing=writing)
@@ -97,3 +97,11 @@ class Pacer:
         lower = tuple(tier for tier in self._tiers if tier < self.units.limit)
         if gate is self.units and lower:
             self.units.limit, self._tiers = lower[-1], lower
+
+
+def _is_ours(refused: Sequence[Reply], said: Sequence[Reply]) -> bool:
+    """Whether a 429 means these quotas: it tells their share, or lets nothing through of a request of several parts.
+
+    Any other is a service's own, as of PIM: that call waits by itself, and the rest goes on.
+    """
+    return any(reply.share is not None for reply in refused) or (len(refused) > 1 and len(refused) == len(said))

@@ -112,7 +112,7 @@ def test_a_refused_reading_makes_the_tenant_smaller_for_good(stage: Stage) -> No
     async def scenario() -> None:
         for _ in range(100):
             await stage.send(READ)
-        stage.reply = Reply(429, retry_after=2)
+        stage.reply = Reply(429, retry_after=2, share=1.0)
         await stage.send(READ)
         stage.reply = Reply(200)
         for _ in range(100):
@@ -127,7 +127,7 @@ def test_a_429_stops_what_is_like_it(stage: Stage, retry_after: float, waits: fl
     """For as long as it says, or for a moment if it says nothing."""
 
     async def scenario() -> None:
-        stage.reply = Reply(429, retry_after=retry_after)
+        stage.reply = Reply(429, retry_after=retry_after, share=1.0)
         await stage.send(WRITE)
         stage.reply = Reply(200)
         await stage.send(READ)
@@ -138,6 +138,22 @@ def test_a_429_stops_what_is_like_it(stage: Stage, retry_after: float, waits: fl
     assert stage.times(writes=False)[0] < 1
     assert stage.times(writes=True)[1] < 1
     assert stage.times(writes=True)[2] == pytest.approx(waits, abs=0.5)
+
+
+@pytest.mark.parametrize(("size", "waits"), [(1, False), (2, True)])
+def test_a_429_that_tells_no_share_stops_others_only_if_nothing_got_through(
+    stage: Stage, size: int, waits: bool
+) -> None:
+    """One call alone may have met the limit of its own service."""
+
+    async def scenario() -> None:
+        stage.reply = Reply(429, retry_after=40)
+        await stage.send(*[WRITE] * size)
+        stage.reply = Reply(200)
+        await stage.send(WRITE)
+
+    in_virtual_time(scenario())
+    assert (stage.times(writes=True)[-1] > 30) is waits
 
 
 def test_another_process_is_noticed_by_the_share(stage: Stage) -> None:
