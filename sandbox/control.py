@@ -38,6 +38,7 @@ def control_application(cloud: LocalCloud) -> web.Application:
             web.get("/state", control.state),
             web.patch("/tenants/{tenant}/users/{id}", control.change_user),
             web.delete("/tenants/{tenant}/users/{id}", control.delete_user),
+            web.get("/faults", control.faults),
             web.post("/faults", control.add_fault),
             web.delete("/faults", control.clear_faults),
             web.post("/latency", control.set_latency),
@@ -88,6 +89,9 @@ class _Control:
         tenant, user = self._tenant(request.match_info["tenant"]), request.match_info["id"]
         self._cloud.graph.delete_user(tenant, user)
         return web.Response(status=204)
+
+    async def faults(self, _: web.Request) -> web.Response:
+        return web.json_response(self._cloud.graph.faults.orders())
 
     async def add_fault(self, request: web.Request) -> web.Response:
         fault = await _body(request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -44,10 +46,11 @@ class Fault(BaseModel):
 
 
 class FaultBoard:
-    """The faults in force, oldest first."""
+    """The faults in force, oldest first. Clearing them lets go of the requests that they delay."""
 
     def __init__(self) -> None:
         self._faults: list[Fault] = []
+        self._cleared = asyncio.Event()
 
     def add(self, order: Mapping[str, Any]) -> None:
         """Order a fault; ValueError says what is wrong with the order."""
@@ -57,8 +60,19 @@ class FaultBoard:
             wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
             raise ValueError(wrong) from error
 
+    def orders(self) -> list[dict[str, Any]]:
+        """The faults in force, with the times that they have left."""
+        return [fault.model_dump(exclude_defaults=True) for fault in self._faults]
+
     def clear(self) -> None:
         self._faults.clear()
+        self._cleared.set()
+        self._cleared = asyncio.Event()
+
+    async def hold(self, fault: Fault) -> None:
+        """Wait as long as the fault delays its request."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._cleared.wait(), fault.delay_ms / 1000)
 
     def take(self, tenant: str | None, method: str, path: str) -> Fault | None:
         """The first fault for a request, counted down; path as `/users/…`, without version and query."""

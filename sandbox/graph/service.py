@@ -118,7 +118,7 @@ class GraphService:
         async def act() -> Answer:
             return await self._act(tenant, caller, local, ids)
 
-        return Exchange(tenant, await _faulted(fault, act, ids), ids, fault)
+        return Exchange(tenant, await self._faulted(fault, act, ids), ids, fault)
 
     async def _act(self, tenant: str, caller: Caller, asked: Asked, ids: Ids) -> Answer:
         tenancy = self._tenancies[tenant]
@@ -133,7 +133,7 @@ class GraphService:
             async def act() -> Answer:
                 return answer(tenancy, caller, inner, ids)
 
-            reply = await _faulted(fault, act, ids)
+            reply = await self._faulted(fault, act, ids)
             return LOST if fault is not None and fault.reset_connection else reply
 
         def depend_failed(on: str) -> Answer:
@@ -145,6 +145,19 @@ class GraphService:
             return await batch(asked.body, asked, respond, depend_failed)
         except GraphRefusal as refusal:
             return refused(refusal, ids)
+
+    async def _faulted(self, fault: Fault | None, act: Callable[[], Awaitable[Answer]], ids: Ids) -> Answer:
+        """The reply with a fault's delay, status or cut; the operation is done unless the fault stands before it."""
+        if fault is None:
+            return await act()
+        if fault.delay_ms:
+            await self.faults.hold(fault)
+        if fault.status is not None:
+            return _ordered(fault, ids)
+        if fault.reset_connection in (True, "before"):
+            return LOST
+        reply: Answer = await act()
+        return replace(reply, headers={**reply.headers, **fault.headers})
 
     def _caller(self, headers: Mapping[str, str]) -> tuple[str, Caller]:
         """The tenant and application that a verified token speaks for."""
@@ -230,20 +243,6 @@ def _local_path(path: str) -> str:
     if version != "v1.0":
         raise refuse("version", version=version)
     return rest
-
-
-async def _faulted(fault: Fault | None, act: Callable[[], Awaitable[Answer]], ids: Ids) -> Answer:
-    """The reply with a fault's delay, status or cut; the operation is done unless the fault stands before it."""
-    if fault is None:
-        return await act()
-    if fault.delay_ms:
-        await asyncio.sleep(fault.delay_ms / 1000)
-    if fault.status is not None:
-        return _ordered(fault, ids)
-    if fault.reset_connection in (True, "before"):
-        return LOST
-    reply: Answer = await act()
-    return replace(reply, headers={**reply.headers, **fault.headers})
 
 
 def _ordered(fault: Fault, ids: Ids) -> Answer:

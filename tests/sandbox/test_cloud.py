@@ -130,9 +130,11 @@ async def test_a_fault_strikes_as_often_as_ordered(scenario: Scenario) -> None:
     assert [(await scenario.graph("/users?$select=id"))[0] for _ in range(2)] == [503, 200]
 
 
-async def test_faults_are_cleared(scenario: Scenario) -> None:
+async def test_faults_in_force_are_listed_until_they_are_cleared(scenario: Scenario) -> None:
     await scenario.control("POST", "/faults", {"status": 500})
+    assert await scenario.control("GET", "/faults") == (200, [{"status": 500}])
     assert (await scenario.control("DELETE", "/faults"))[0] == 204
+    assert await scenario.control("GET", "/faults") == (200, [])
     assert (await scenario.graph("/users?$select=id"))[0] == 200
 
 
