@@ -10,7 +10,14 @@ from shared import telemetry
 from shared.settings import Deployment
 
 BLUEPRINTS = {
-    Deployment.COMMERCIAL: (triggers.timers, triggers.events, triggers.reports),
+    Deployment.COMMERCIAL: (
+        triggers.timers,
+        triggers.events,
+        triggers.reports,
+        triggers.held_up,
+        triggers.source,
+        triggers.orders,
+    ),
     Deployment.GOV: (triggers.reports,),
 }
 """Which functions a deployment has. The enclave has no intake of its own until its puller exists."""

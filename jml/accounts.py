@@ -42,17 +42,29 @@ class Holdings:
 
 
 @dataclass(frozen=True)
+class Administrators:
+    """Global Administrators among a person's accounts and, where there are any, the others that can sign in."""
+
+    mine: frozenset[str] = frozenset()
+    others: frozenset[str] = frozenset()
+
+    @property
+    def last(self) -> frozenset[str]:
+        """Accounts without which nobody could administer the tenant."""
+        return frozenset() if self.others else self.mine
+
+
+@dataclass(frozen=True)
 class Snapshot:
     """The truth of one moment, complete for what it holds.
 
-    `last_admins`: accounts without which nobody could administer the
-    tenant. `holdings` by account; an account without an entry was read for containment only. `given_up`: why the
+    `holdings` by account; an account without an entry was read for containment only. `given_up`: why the
     other side will not finish what it took, by step key.
     """
 
     leaving: Leaving
     accounts: Mapping[str, Account]
-    last_admins: frozenset[str] = frozenset()
+    administrators: Administrators = Administrators()
     holdings: Mapping[str, Holdings] = field(default_factory=dict)
     given_up: Mapping[str, str] = field(default_factory=dict)
 

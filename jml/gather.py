@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from urllib.parse import quote
 
-from jml.accounts import GLOBAL_ADMINISTRATOR, Account, Holdings
+from jml.accounts import GLOBAL_ADMINISTRATOR, Account, Administrators, Holdings
 from jml.holdings import READINGS, UNLICENSED, Reading, weigh
 from jml.requests import PACKAGE_REQUESTS
 from jml.truth import MOST_IDS, by_ids
@@ -104,8 +104,8 @@ class MsspTenant:
         there = [(one, reply) for one, reply in zip(ids, replies, strict=True) if reply.status != 404]
         return {one: read_account(expect(reply, f"account {one}", _NEEDS)) for one, reply in there}
 
-    async def last_admins(self, accounts: Iterable[str], assignments: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-        """Which of a person's accounts are Global Administrators beside whom no other enabled one is left."""
+    async def administrators(self, accounts: Iterable[str], assignments: Sequence[Mapping[str, Any]]) -> Administrators:
+        """Which of a person's accounts are Global Administrators, and who else is one and can sign in."""
         mine = set(accounts)
         principals = [item["principal"] for item in assignments if item.get("principal")]
         admins = {str(p["id"]) for p in principals if p.get("@odata.type") == "#microsoft.graph.user"}
@@ -115,12 +115,12 @@ class MsspTenant:
             async for page in self._graph.pages(members):
                 admins |= {str(i["id"]) for i in page if i.get("@odata.type") == "#microsoft.graph.user"}
         if not mine & admins:
-            return frozenset()
+            return Administrators()
         others = sorted(admins - mine)
         calls = [Call("GET", f"{user_path(one)}?$select=id,accountEnabled") for one in others]
         replies = await self._graph.send(calls, urgent=True)
-        left = [r for r in replies if r.status != 404 and expect(r, "other administrators", _NEEDS)["accountEnabled"]]
-        return frozenset() if left else frozenset(mine & admins)
+        there = [expect(reply, "other administrators", _NEEDS) for reply in replies if reply.status != 404]
+        return Administrators(frozenset(mine & admins), frozenset(str(a["id"]) for a in there if a["accountEnabled"]))
 
     async def enabled(self, accounts: Sequence[str]) -> frozenset[str]:
         """Which of these accounts exist and can sign in, a thousand a request."""

@@ -175,6 +175,6 @@ def protect(step: LeaverStep, snapshot: Snapshot, policy: Policy) -> str | None:
     """Why this step must not be sent: its account is one that no run touches."""
     if step.account in policy.protected_accounts:
         return f"account {step.account} is protected by the policy"
-    if step.account in snapshot.last_admins:
+    if step.account in snapshot.administrators.last:
         return f"account {step.account} is the last Global Administrator that can sign in"
     return None

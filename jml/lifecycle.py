@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from jml.breaker import Breaker
 from jml.correlation import Stopped
 from jml.events import LEAVER, MOST_BYTES, LeaverEvent, parse, rejection, to_message
 from jml.gather import MsspTenant
 from jml.holdings import UNREAD
+from jml.holds import Holds, direction_of
 from jml.leaver import Terms, kept_until
 from jml.offboarding import Offboarding
 from jml.policy import Policy
@@ -25,7 +27,7 @@ from jml.steps import Containment, LeaverStep, recall
 from jml.truth import CorporateTenant
 from shared.clock import Clock, to_text
 from shared.converge import Patience, Pause, converge
-from shared.errors import Conflict, Denied, InvalidEvent, LostOrder, Refused, Transient, Unsafe
+from shared.errors import Conflict, Denied, Held, InvalidEvent, LostOrder, Refused, Transient, Unsafe
 from shared.journal import Journal, Standing
 from shared.ledger import Entry, Kind, Ledger
 from shared.plan import Finding, Result, RunOutcome
@@ -64,6 +66,8 @@ class Lifecycle:
     corporate: CorporateTenant
     mssp: MsspTenant
     writer: Graph
+    breaker: Breaker
+    holds: Holds
     store: TableStore
     messages: Messages
     clock: Clock
@@ -141,6 +145,9 @@ class Lifecycle:
             corporate=self.corporate,
             mssp=self.mssp,
             writer=self.writer,
+            store=self.store,
+            breaker=self.breaker,
+            counted=bool(journal.results),
         )
         work.begin()
         try:
@@ -166,6 +173,9 @@ class Lifecycle:
             pause = await converge(work, journal, self.clock, Patience(now + limits.slice, poll, waits=patient))
         except Stopped as stopped:
             return _End(stopped.outcome, str(stopped))
+        except Held as held:
+            await self._hold(case.event, str(held))
+            return _End(RunOutcome.HELD, str(held))
         except (Denied, Unsafe) as error:
             return _End(RunOutcome.BLOCKED, str(error))
         except Refused as error:
@@ -192,6 +202,12 @@ class Lifecycle:
         await Runs(self.store).put(saved)
         await self.messages.send([to_message(case.event, now, saved.attempt, until)])
         report("run waits", until=to_text(until), reason=pause.why)
+
+    async def _hold(self, event: LeaverEvent, reason: str) -> None:
+        """The offboarding waits for a person, if it is still the one of this event."""
+        scheduled = await Schedule(self.store).get(event.person)
+        if scheduled is not None and scheduled.offboarding.revision == event.revision:
+            await self.holds.open([scheduled], direction_of(scheduled.offboarding), reason)
 
     async def _close(self, case: _Case, end: _End) -> None:
         """Schedule first, then the closing row, then the run's own row: each is found again after a crash."""

@@ -5,30 +5,34 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime
 from typing import Any
 
 from jml import leaver
-from jml.accounts import Account, Snapshot
+from jml.accounts import Account, Administrators, Snapshot
+from jml.admission import Admission, read_admission
+from jml.breaker import Breaker
 from jml.correlation import Stopped, correlate
 from jml.events import LeaverEvent
 from jml.gather import GUEST_UNKNOWN, MsspTenant
 from jml.identity import person_key
-from jml.leaver import Terms
-from jml.people import Leaving, Staying, Unknown, Verdict, judge
+from jml.leaver import Terms, kept_until
+from jml.people import Leaving, Staying, Unknown, Verdict, judge, ordered
 from jml.requests import judge_reply, request
 from jml.steps import Containment, LeaverStep, RemoveMethod
 from jml.truth import CorporateTenant
 from shared.clock import to_text
-from shared.errors import Denied
+from shared.errors import Denied, Refused, Transient
 from shared.plan import Attempt, Chain, Finding, Observation, Plan, Result, RunOutcome
-from shared.ports import Graph
+from shared.ports import Graph, TableStore
 from shared.replies import LEFT_OUT
 
 
 class Offboarding:
     """The work of one run. Its first reading decides who leaves and which accounts are theirs; raises Stopped.
 
-    `waited`: the run has been saved before, to come again.
+    `waited`: the run has been saved before, to come again. `counted`: an earlier slice has taken its place in the
+    window.
     """
 
     def __init__(
@@ -41,13 +45,20 @@ class Offboarding:
         corporate: CorporateTenant,
         mssp: MsspTenant,
         writer: Graph,
+        store: TableStore,
+        breaker: Breaker,
+        counted: bool,
     ) -> None:
         self._event = event
         self._linked = linked
         self.terms = terms
+        self._store = store
+        self._breaker = breaker
+        self._counted = counted
         self._corporate = corporate
         self._mssp = mssp
         self._writer = writer
+        self._admission: Admission | None = None
         self._snapshot: Snapshot | None = None
         self._guests: dict[str, tuple[Finding, ...]] = {}
         self._waited = waited
@@ -78,17 +89,30 @@ class Offboarding:
             await self._deepen(references)
 
     async def _first(self) -> Snapshot:
-        """Person and accounts side by side: the truth again, and what containment needs."""
+        """Person and accounts side by side: the truth again, what containment needs, and what our own rows say."""
         event, policy = self._event, self.terms.policy
         key = person_key(event.tenant, event.person)
-        (person, nulls_mean_none), (by_link, by_key, admins) = await asyncio.gather(
-            self._corporate.person(event.person), self._mssp.accounts(self._linked, key)
+        truth, (by_link, by_key, admins), self._admission = await asyncio.gather(
+            self._truth(), self._mssp.accounts(self._linked, key), read_admission(event, self._store, self._breaker)
         )
-        verdict = judge(person, policy, nulls_mean_none=nulls_mean_none, now=self.terms.now)
-        leaving = still_leaving(verdict, self.terms)
+        leaving = still_leaving(self._verdict(truth, self._admission.ordered_at), self.terms)
         accounts = correlate(self._linked, by_link, by_key, policy.limits.accounts_per_person)
-        last = await self._mssp.last_admins(accounts, admins)
-        return Snapshot(leaving, accounts, last)
+        return Snapshot(leaving, accounts, await self._mssp.administrators(accounts, admins))
+
+    async def _truth(self) -> Verdict | Denied | Refused | Transient:
+        """What the corporate tenant says of the person, or why it does not: an order does not depend on it."""
+        try:
+            person, nulls_mean_none = await self._corporate.person(self._event.person)
+        except (Denied, Refused, Transient) as error:
+            return error
+        return judge(person, self.terms.policy, nulls_mean_none=nulls_mean_none, now=self.terms.now)
+
+    def _verdict(self, truth: Verdict | Denied | Refused | Transient, ordered_at: datetime | None) -> Verdict:
+        if ordered_at is not None:
+            return ordered(ordered_at)
+        if isinstance(truth, Exception):
+            raise truth
+        return truth
 
     async def _deepen(self, references: Mapping[str, str]) -> None:
         known = self.snapshot.accounts
@@ -107,7 +131,19 @@ class Offboarding:
             self._guests[account.id] = await self._mssp.guests(account)
 
     async def admit(self) -> None:
-        pass
+        """Take a place in the window, and claim the administrators among the accounts. Raises Held."""
+        if self._admission is not None and self._needs_place(self._admission):
+            await self._breaker.take(self._event.person, self._admission.places)
+        admins = self.snapshot.administrators
+        if admins.mine and not await self._breaker.claim(admins.mine, admins.others):
+            self._snapshot = replace(self.snapshot, administrators=Administrators(admins.mine))
+
+    def _needs_place(self, admission: Admission) -> bool:
+        """Whoever is contained, or cleaned up for the first time; not who was let through, or counted before."""
+        accounts = self.snapshot.accounts.values()
+        untouched = any(kept_until(account, self.terms) is None for account in accounts)
+        first = untouched and not (admission.again or self._counted)
+        return not admission.passed and (first or any(account.enabled for account in accounts))
 
     def plan(self, results: Mapping[str, Result]) -> Plan[LeaverStep]:
         return leaver.plan_leaver(self.snapshot, results, self.terms)

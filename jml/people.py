@@ -38,8 +38,9 @@ class Person:
 
 
 class Cause(StrEnum):
-    """Why a person leaves."""
+    """Why a person leaves. TERMINATION: by an order, which is its own truth until it is revoked."""
 
+    TERMINATION = "termination"
     DATE = "leave date"
     DELETED = "deleted"
     DISABLED = "disabled"
@@ -83,6 +84,11 @@ class Unknown:
 
 
 Verdict = Leaving | Staying | Unknown
+
+
+def ordered(since: datetime) -> Leaving:
+    """The verdict of an order, whatever the directory says."""
+    return Leaving(Cause.TERMINATION, since)
 
 
 def judge(person: Person, rules: Rules, *, nulls_mean_none: bool, now: datetime) -> Verdict:

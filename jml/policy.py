@@ -133,9 +133,36 @@ class ResidualAccess(Section):
     customer_tenants: tuple[UUID, ...] = ()
 
 
-class Limits(Section):
-    """Absolute numbers that bound a run."""
+Share = Annotated[float, Field(gt=0, le=1, description="a share of the linked people, above 0 and at most 1")]
+RollingWindow = Annotated[Duration, Field(ge=timedelta(minutes=1))]
 
+
+class BreakerLimits(Section):
+    """How many people may leave in a window before the rest is held: the lesser of the two, and always one."""
+
+    count: int = Field(default=20, ge=1, le=200)
+    share: Share = 0.25
+    window: RollingWindow = timedelta(days=1)
+
+
+class TerminationLimits(Section):
+    """How many terminations pass in a window, whatever the breaker holds."""
+
+    count: int = Field(default=5, ge=1, le=200)
+    window: RollingWindow = timedelta(days=1)
+
+
+class Limits(Section):
+    """Absolute numbers that bound a run, and how much may happen at once.
+
+    `missing`: the share of linked people that may be newly gone or out of scope in one sweep; more is a fault of the
+    source, and changes nothing. `hold`: how long a hold waits for a decision before its people are judged anew.
+    """
+
+    breaker: BreakerLimits = BreakerLimits()
+    terminations: TerminationLimits = TerminationLimits()
+    missing: Share = 0.5
+    hold: Duration = timedelta(days=7)
     accounts_per_person: int = Field(default=3, ge=1, le=20)
     slice: Annotated[Duration, Field(le=timedelta(minutes=8), description="below the renewal of a session's lock")] = (
         timedelta(minutes=4)

@@ -4,30 +4,33 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
+from jml.decisions import members
 from jml.evidence import evidence
+from jml.held import HoldRows, HoldState
+from jml.held import document as hold_document
 from jml.state import RunRecord, Runs, RunState
+from shared.bodies import BadRequest
 from shared.clock import to_text
-from shared.errors import Refused
+from shared.errors import NotThere, Refused
 from shared.guid import GUID
 from shared.ledger import Ledger
 from shared.plan import RunOutcome
 from shared.ports import TableStore, Value
 
+T = TypeVar("T")
 MOST = 200
-FILTERS: dict[str, frozenset[str] | None] = {
+Filters = Mapping[str, frozenset[str] | None]
+"""Query parameter → the values it takes (None: a GUID)."""
+OF_RUNS: Filters = {
     "person": None,
     "state": frozenset(state.value for state in RunState),
     "outcome": frozenset(outcome.value for outcome in RunOutcome),
 }
-"""Query parameter → the values it takes (None: a GUID)."""
-
-
-class BadQuery(ValueError):
-    """A query parameter is not what was expected; the message names it."""
+OF_HOLDS: Filters = {"state": frozenset(state.value for state in HoldState)}
 
 
 @dataclass(frozen=True)
@@ -37,34 +40,61 @@ class Reports:
     async def runs(self, query: Mapping[str, str]) -> dict[str, Any]:
         """A page of runs: filters `person`, `state`, `outcome`; `top` (1 to 200); `continuation` from the page before.
 
-        Raises BadQuery naming the parameter and the expectation.
+        Raises BadRequest naming the parameter and the expectation.
         """
-        known = {*FILTERS, "top", "continuation"}
-        if unknown := sorted(set(query) - known):
-            raise BadQuery(f"{unknown[0]}: one of {', '.join(sorted(known))} was expected")
-        where: dict[str, Value] = {name: _value(name, query[name]) for name in FILTERS if name in query}
-        size = _size(query.get("top", "50"))
-        continuation = _decoded(query.get("continuation"))
-        try:
-            page, more = await Runs(self.store).page(where, size, continuation)
-        except Refused as error:
-            raise BadQuery("continuation: the value that the page before gave was expected") from error
-        document: dict[str, Any] = {"runs": [_run(run) for run in page]}
-        if more is not None:
-            document["continuation"] = base64.urlsafe_b64encode(more.encode()).decode()
-        return document
+        where, size, continuation = _page_asked(query, OF_RUNS)
+        return await _paged("runs", Runs(self.store).page(where, size, continuation), _run)
 
-    async def run(self, run: str) -> dict[str, Any] | None:
-        """One run's row; None when there is none of that id."""
+    async def holds(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """A page of holds, as of runs: filter `state`. Raises BadRequest."""
+        where, size, continuation = _page_asked(query, OF_HOLDS)
+        return await _paged("holds", HoldRows(self.store).page(where, size, continuation), hold_document)
+
+    async def hold(self, name: str) -> dict[str, Any]:
+        """One hold with its plan, and the ledger of its decisions. Raises NotThere."""
+        found = await HoldRows(self.store).get(name) if GUID.match(name) else None
+        if found is None:
+            raise NotThere("there is no hold of that id")
+        ledger = await Ledger.load(self.store, name)
+        plan = [{"person": one.person, **one.facts()} for one in members(ledger)]
+        return {**hold_document(found), "plan": plan, "rows": [row.document() for row in ledger.rows]}
+
+    async def run(self, run: str) -> dict[str, Any]:
+        """One run's row. Raises NotThere."""
+        return _run(await self._found(run))
+
+    async def evidence(self, run: str) -> dict[str, Any]:
+        """The evidence of a run, made from its ledger. Raises NotThere."""
+        ledger = await Ledger.load(self.store, (await self._found(run)).id)
+        return evidence([row.document() for row in ledger.rows])
+
+    async def _found(self, run: str) -> RunRecord:
         found = await Runs(self.store).get(run) if GUID.match(run) else None
-        return None if found is None else _run(found)
+        if found is None:
+            raise NotThere("there is no run of that id")
+        return found
 
-    async def evidence(self, run: str) -> dict[str, Any] | None:
-        """The evidence of a run, made from its ledger; None when there is none of that id."""
-        if not GUID.match(run):
-            return None
-        ledger = await Ledger.load(self.store, run)
-        return evidence([row.document() for row in ledger.rows]) if ledger.rows else None
+
+def _page_asked(query: Mapping[str, str], filters: Filters) -> tuple[dict[str, Value], int, str | None]:
+    """Filters, size and continuation of a page. Raises BadRequest naming the parameter and the expectation."""
+    known = {*filters, "top", "continuation"}
+    if unknown := sorted(set(query) - known):
+        raise BadRequest(f"{unknown[0]}: one of {', '.join(sorted(known))} was expected")
+    where: dict[str, Value] = {name: _value(query[name], name, filters[name]) for name in filters if name in query}
+    return where, _size(query.get("top", "50")), _decoded(query.get("continuation"))
+
+
+async def _paged(
+    name: str, page: Awaitable[tuple[list[T], str | None]], shown: Callable[[T], dict[str, Any]]
+) -> dict[str, Any]:
+    try:
+        found, more = await page
+    except Refused as error:
+        raise BadRequest("continuation: the value that the page before gave was expected") from error
+    document: dict[str, Any] = {name: [shown(one) for one in found]}
+    if more is not None:
+        document["continuation"] = base64.urlsafe_b64encode(more.encode()).decode()
+    return document
 
 
 def _run(run: RunRecord) -> dict[str, Any]:
@@ -82,18 +112,17 @@ def _run(run: RunRecord) -> dict[str, Any]:
     return {name: value for name, value in document.items() if value is not None}
 
 
-def _value(name: str, value: str) -> str:
-    allowed = FILTERS[name]
+def _value(value: str, name: str, allowed: frozenset[str] | None) -> str:
     if allowed is None and not GUID.match(value):
-        raise BadQuery(f"{name}: a GUID in small letters was expected")
+        raise BadRequest(f"{name}: a GUID in small letters was expected")
     if allowed is not None and value not in allowed:
-        raise BadQuery(f"{name}: one of {', '.join(sorted(allowed))} was expected")
+        raise BadRequest(f"{name}: one of {', '.join(sorted(allowed))} was expected")
     return value
 
 
 def _size(text: str) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MOST:
-        raise BadQuery(f"top: a whole number from 1 to {MOST} was expected")
+        raise BadRequest(f"top: a whole number from 1 to {MOST} was expected")
     return int(text)
 
 
@@ -103,4 +132,4 @@ def _decoded(text: str | None) -> str | None:
     try:
         return base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode()
     except (binascii.Error, ValueError) as error:
-        raise BadQuery("continuation: the value that the page before gave was expected") from error
+        raise BadRequest("continuation: the value that the page before gave was expected") from error

@@ -16,11 +16,14 @@ MOST_BETWEEN = timedelta(days=1)
 class State(StrEnum):
     """Where an offboarding stands.
 
-    SCHEDULED: its day may come, or has; nothing was sent yet. RELEASED: its event was sent. RETAINED: the accounts are
+    SCHEDULED: its day may come, or has; nothing was sent yet. HELD: its day has come, and a person has to release it.
+    REFUSED: a person said no, until HR changes something. RELEASED: its event was sent. RETAINED: the accounts are
     cleaned up and wait for their deletion, which is due next. CLEARED: called off. DONE: nothing is left to do.
     """
 
     SCHEDULED = "scheduled"
+    HELD = "held"
+    REFUSED = "refused"
     RELEASED = "released"
     RETAINED = "retained"
     CLEARED = "cleared"
@@ -32,7 +35,7 @@ class Offboarding:
     """A person's row. `revision` counts every observed change: set, cleared and set again to the same day are three.
 
     `due` is when the next event is to be sent, `effective` since when the person leaves; both UTC. `tries`: how often
-    the backlog has raised it since the last change.
+    the backlog has raised it since the last change. `hold`: the hold that it is in, or that a person let it out of.
     """
 
     person: str
@@ -45,6 +48,12 @@ class Offboarding:
     zone: str = "UTC"
     released_at: datetime | None = None
     tries: int = 0
+    hold: str = ""
+
+    @property
+    def passed(self) -> bool:
+        """Whether a person has let it through: it does not count for the breaker again."""
+        return bool(self.hold) and self.state not in (State.HELD, State.REFUSED)
 
 
 def observe(row: Offboarding | None, person: str, verdict: Verdict, now: datetime) -> Offboarding | None:
@@ -79,6 +88,25 @@ def _acted_on(row: Offboarding, effective: datetime, now: datetime) -> bool:
     return row.state in (State.RELEASED, State.RETAINED, State.DONE) and effective <= now
 
 
+def order(row: Offboarding | None, person: str, now: datetime) -> Offboarding:
+    """The row once somebody has ordered that this person leaves now; one whose accounts are cleaned up stays so."""
+    if row is not None and row.state in (State.RETAINED, State.DONE):
+        return row
+    revision = row.revision + 1 if row else 1
+    return Offboarding(person, revision, State.SCHEDULED, now, now, Cause.TERMINATION)
+
+
+def hold(row: Offboarding, name: str) -> Offboarding:
+    return replace(row, state=State.HELD, hold=name)
+
+
+def let_out(row: Offboarding, *, judged: bool) -> Offboarding:
+    """The row of a hold that is over: to be sent again, and past the breaker where a person has judged it."""
+    return replace(
+        row, revision=row.revision + 1, state=State.SCHEDULED, released_at=None, hold=row.hold if judged else ""
+    )
+
+
 def raise_again(row: Offboarding) -> Offboarding:
     """The backlog's finding: the day has passed, the event was sent, and the work is not done."""
     return replace(row, revision=row.revision + 1, state=State.SCHEDULED, due=row.effective, tries=row.tries + 1)
@@ -89,7 +117,7 @@ def is_overdue(row: Offboarding, after: timedelta, now: datetime) -> bool:
 
     What a person has to mend first, such as a missing permission, is thus tried again without a storm of runs.
     """
-    if row.released_at is None or row.state in (State.SCHEDULED, State.CLEARED):
+    if row.released_at is None or row.state in (State.SCHEDULED, State.HELD, State.REFUSED, State.CLEARED):
         return False
     pause = max(after, min(after * 2 ** min(row.tries, 20), MOST_BETWEEN))
     return add(row.released_at, pause) <= now

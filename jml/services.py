@@ -6,12 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
+from jml.baseline import Baselines
+from jml.breaker import Breaker
 from jml.gather import MsspTenant
+from jml.holds import Holds
 from jml.lifecycle import Lifecycle
 from jml.policy import Policy
 from jml.release import Release
 from jml.reports import Reports
 from jml.sweep import Sweep
+from jml.terminations import Terminations
 from jml.truth import CorporateTenant
 from shared.authorisation import Door
 from shared.clock import Clock
@@ -48,6 +52,8 @@ class Services:
             corporate=self.corporate_tenant,
             mssp=self.mssp_tenant,
             writer=self.graph(self.mssp),
+            breaker=self.breaker,
+            holds=self.holds,
             store=self.store,
             messages=self.messages,
             clock=self.clock,
@@ -55,11 +61,35 @@ class Services:
 
     @cached_property
     def sweep(self) -> Sweep:
-        return Sweep(self.policy, self.corporate_tenant, self.mssp_tenant, self.store, self.clock)
+        return Sweep(
+            policy=self.policy,
+            corporate=self.corporate_tenant,
+            mssp=self.mssp_tenant,
+            breaker=self.breaker,
+            baselines=self.baselines,
+            store=self.store,
+            clock=self.clock,
+        )
 
     @cached_property
     def release(self) -> Release:
-        return Release(self.corporate, self.store, self.messages, self.clock)
+        return Release(self.corporate, self.store, self.messages, self.breaker, self.holds, self.clock)
+
+    @cached_property
+    def breaker(self) -> Breaker:
+        return Breaker(self.policy.limits, self.store, self.clock)
+
+    @cached_property
+    def holds(self) -> Holds:
+        return Holds(self.policy, self.corporate_tenant, self.store, self.clock)
+
+    @cached_property
+    def terminations(self) -> Terminations:
+        return Terminations(self.store, self.release, self.clock)
+
+    @cached_property
+    def baselines(self) -> Baselines:
+        return Baselines(self.store, self.clock)
 
     @cached_property
     def reports(self) -> Reports:

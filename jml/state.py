@@ -125,13 +125,17 @@ class Schedule:
     async def pending(self) -> AsyncIterator[Scheduled]:
         """What is still to be sent, of every past and coming day."""
         for state in (State.SCHEDULED, State.RETAINED):
-            async for row in self._store.query(SCHEDULE, self.PARTITION, {"state": state.value}):
-                yield _scheduled(row)
+            async for one in self.of_state(state):
+                yield one
 
-    async def put(self, offboarding: Offboarding, version: str) -> None:
-        """Insert (no version) or replace what was read; Conflict when it has changed since."""
+    async def of_state(self, state: State) -> AsyncIterator[Scheduled]:
+        async for row in self._store.query(SCHEDULE, self.PARTITION, {"state": state.value}):
+            yield _scheduled(row)
+
+    async def put(self, offboarding: Offboarding, version: str) -> str:
+        """Insert (no version) or replace what was read; Conflict when it has changed since. Gives the new version."""
         row = Row(self.PARTITION, offboarding.person, _schedule_values(offboarding), version)
-        await _put(self._store, SCHEDULE, row)
+        return await _put(self._store, SCHEDULE, row)
 
 
 class Runs:
@@ -192,6 +196,7 @@ def _schedule_values(one: Offboarding) -> dict[str, Value]:
         "zone": one.zone,
         "released_at": to_text(one.released_at) if one.released_at else "",
         "tries": one.tries,
+        "hold": one.hold,
     }
 
 
@@ -208,6 +213,7 @@ def _scheduled(row: Row) -> Scheduled:
         zone=text["zone"],
         released_at=_instant(text["released_at"]),
         tries=int(text["tries"]),
+        hold=text["hold"],
     )
     return Scheduled(offboarding, row.version)
 

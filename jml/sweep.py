@@ -6,9 +6,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from jml.baseline import Baselines, newly_gone
+from jml.breaker import Breaker
 from jml.gather import MsspTenant
 from jml.leavedate import add
-from jml.people import Leaving, Person, Unknown, Verdict, judge
+from jml.orders import Orders
+from jml.people import Leaving, Person, Unknown, Verdict, judge, ordered
 from jml.policy import Policy
 from jml.schedule import Offboarding, State, is_overdue, observe, raise_again
 from jml.state import Link, People, Runs, RunState, Schedule, Scheduled
@@ -21,12 +24,16 @@ from shared.telemetry import report, warn
 
 @dataclass(frozen=True)
 class SweepReport:
-    """How many people were looked at, how many offboardings changed, and how many were found in the backlog."""
+    """How many people were looked at, how many offboardings changed, and how many were found in the backlog.
+
+    `believed` False: too many were newly gone, so that nothing was changed.
+    """
 
     people: int
     changed: int
     backlog: int
     nulls_mean_none: bool
+    believed: bool = True
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,8 @@ class Sweep:
     policy: Policy
     corporate: CorporateTenant
     mssp: MsspTenant
+    breaker: Breaker
+    baselines: Baselines
     store: TableStore
     clock: Clock
 
@@ -42,8 +51,15 @@ class Sweep:
         now = self.clock.now()
         links = {link.person: link async for link in People(self.store).all() if link.accounts}
         rows = {one.offboarding.person: one async for one in Schedule(self.store).all()}
+        orders = await Orders(self.store).active()
         linked, nulls_mean_none = await self.corporate.people(sorted(links))
         verdicts = {p.id: judge(p, self.policy, nulls_mean_none=nulls_mean_none, now=now) for p in linked}
+        gone = newly_gone(linked, verdicts, rows, now)
+        if not await self.baselines.stands(gone, len(linked), self.policy.limits.missing):
+            report("sweep", people=len(linked), changed=0, gone=len(gone))
+            return SweepReport(len(linked), 0, 0, nulls_mean_none, believed=False)
+        await self.breaker.measure(len(links))
+        verdicts |= {person: ordered(order.ordered_at) for person, order in orders.items()}
         changed = await self._note(verdicts, rows, now)
         backlog = await self._backlog(links, verdicts, rows, now)
         window = self.policy.leaver.window
@@ -93,7 +109,10 @@ class Sweep:
         late = {
             person: rows[person]
             for person, verdict in verdicts.items()
-            if person in rows and _has_left(verdict, now) and is_overdue(rows[person].offboarding, after, now)
+            if person in links
+            and person in rows
+            and _has_left(verdict, now)
+            and is_overdue(rows[person].offboarding, after, now)
         }
         accounts = {account: person for person in late for account in links[person].accounts}
         watched = sorted(accounts.keys() - self.policy.protected_accounts)

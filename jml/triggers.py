@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
 import azure.functions as func
 
-from jml.reports import BadQuery
+from jml import baseline, held, terminations
 from jml.services import Services
-from shared.authorisation import READERS, Forbidden, Unauthenticated
-from shared.errors import Transient
-from shared.problems import answer, problem, problem_of
+from shared.authorisation import READERS, Caller, Role
+from shared.bodies import read_texts
+from shared.guid import GUID
+from shared.problems import STATUSES, answer, problem_of
+
+PERSON = {"person": (GUID, "the corporate object id, a GUID in small letters")}
+DIGEST = {"digest": (re.compile(r"^[0-9a-f]{64}\Z"), "the digest of the plan that you saw, 64 hexadecimal digits")}
+APPROVERS, OPERATORS = frozenset({Role.APPROVER}), frozenset({Role.OPERATOR})
 
 
 def timers(services: Services) -> func.Blueprint:
@@ -52,28 +58,112 @@ def reports(services: Services) -> func.Blueprint:
 
     @blueprint.route(route="runs", methods=["GET"])
     async def runs(req: func.HttpRequest) -> func.HttpResponse:
-        return await _read(services, req, lambda: services.reports.runs(req.params))
+        return await _serve(services, req, READERS, lambda _: services.reports.runs(req.params))
 
     @blueprint.route(route="runs/{id}", methods=["GET"])
     async def run(req: func.HttpRequest) -> func.HttpResponse:
-        return await _read(services, req, lambda: services.reports.run(req.route_params["id"]))
+        return await _serve(services, req, READERS, lambda _: services.reports.run(req.route_params["id"]))
 
     @blueprint.route(route="runs/{id}/evidence", methods=["GET"])
     async def evidence(req: func.HttpRequest) -> func.HttpResponse:
-        return await _read(services, req, lambda: services.reports.evidence(req.route_params["id"]))
+        return await _serve(services, req, READERS, lambda _: services.reports.evidence(req.route_params["id"]))
 
     return blueprint
 
 
-async def _read(
-    services: Services, req: func.HttpRequest, work: Callable[[], Awaitable[dict[str, Any] | None]]
+def held_up(services: Services) -> func.Blueprint:
+    """Holds: everybody who may read sees them, an Approver decides."""
+    blueprint = func.Blueprint()
+
+    @blueprint.route(route="holds", methods=["GET"])
+    async def holds_list(req: func.HttpRequest) -> func.HttpResponse:
+        return await _serve(services, req, READERS, lambda _: services.reports.holds(req.params))
+
+    @blueprint.route(route="holds/{id}", methods=["GET"])
+    async def hold(req: func.HttpRequest) -> func.HttpResponse:
+        return await _serve(services, req, READERS, lambda _: services.reports.hold(req.route_params["id"]))
+
+    @blueprint.route(route="holds/{id}/release", methods=["POST"])
+    async def hold_release(req: func.HttpRequest) -> func.HttpResponse:
+        async def work(caller: Caller) -> dict[str, Any]:
+            seen = read_texts(req.get_body(), DIGEST)["digest"]
+            return held.document(await services.holds.release(req.route_params["id"], seen, caller))
+
+        return await _serve(services, req, APPROVERS, work)
+
+    @blueprint.route(route="holds/{id}/refuse", methods=["POST"])
+    async def hold_refuse(req: func.HttpRequest) -> func.HttpResponse:
+        async def work(caller: Caller) -> dict[str, Any]:
+            seen = read_texts(req.get_body(), DIGEST)["digest"]
+            return held.document(await services.holds.refuse(req.route_params["id"], seen, caller))
+
+        return await _serve(services, req, APPROVERS, work)
+
+    return blueprint
+
+
+def source(services: Services) -> func.Blueprint:
+    """The baseline of the corporate tenant: an Approver accepts what has shrunk."""
+    blueprint = func.Blueprint()
+
+    @blueprint.route(route="baseline", methods=["GET"])
+    async def baseline_now(req: func.HttpRequest) -> func.HttpResponse:
+        async def work(_: Caller) -> dict[str, Any]:
+            return baseline.document(await services.baselines.get())
+
+        return await _serve(services, req, READERS, work)
+
+    @blueprint.route(route="baseline/accept", methods=["POST"])
+    async def baseline_accept(req: func.HttpRequest) -> func.HttpResponse:
+        async def work(caller: Caller) -> dict[str, Any]:
+            seen = read_texts(req.get_body(), DIGEST)["digest"]
+            return baseline.document(await services.baselines.accept(seen, caller))
+
+        return await _serve(services, req, APPROVERS, work)
+
+    return blueprint
+
+
+def orders(services: Services) -> func.Blueprint:
+    """Terminations: an Operator orders and revokes them."""
+    blueprint = func.Blueprint()
+
+    @blueprint.route(route="terminations", methods=["GET"])
+    async def terminations_list(req: func.HttpRequest) -> func.HttpResponse:
+        async def work(_: Caller) -> dict[str, Any]:
+            return {"terminations": [terminations.document(one) for one in await services.terminations.all()]}
+
+        return await _serve(services, req, READERS, work)
+
+    @blueprint.route(route="terminations", methods=["POST"])
+    async def termination_order(req: func.HttpRequest) -> func.HttpResponse:
+        async def work(caller: Caller) -> dict[str, Any]:
+            person = read_texts(req.get_body(), PERSON)["person"]
+            return terminations.document(await services.terminations.order(person, caller))
+
+        return await _serve(services, req, OPERATORS, work, status=202)
+
+    @blueprint.route(route="terminations/{id}", methods=["DELETE"])
+    async def termination_revoke(req: func.HttpRequest) -> func.HttpResponse:
+        async def work(caller: Caller) -> None:
+            await services.terminations.revoke(req.route_params["id"], caller)
+
+        return await _serve(services, req, OPERATORS, work, status=204)
+
+    return blueprint
+
+
+async def _serve(
+    services: Services,
+    req: func.HttpRequest,
+    allowed: frozenset[Role],
+    work: Callable[[Caller], Awaitable[dict[str, Any] | None]],
+    status: int = 200,
 ) -> func.HttpResponse:
-    """The document for a caller who may read, or the problem: a stranger learns nothing of what exists."""
+    """The document for a caller who may have it, or the problem: a stranger learns nothing of what exists."""
     try:
-        await services.door.admit(req.headers.get("Authorization"), READERS)
-        document = await work()
-    except (Unauthenticated, Forbidden, Transient) as error:
+        caller = await services.door.admit(req.headers.get("Authorization"), allowed)
+        document = await work(caller)
+    except tuple(STATUSES) as error:
         return problem_of(error)
-    except BadQuery as error:
-        return problem(400, str(error))
-    return problem(404, "there is no run of that id") if document is None else answer(document)
+    return func.HttpResponse(status_code=status) if document is None else answer(document, status)

@@ -49,5 +49,17 @@ class Held(RuntimeError):
     """A limit is reached: nothing is sent, and the run ends `held` until a person releases it."""
 
 
+class NotThere(LookupError):
+    """There is nothing of that id."""
+
+
+class Undecidable(RuntimeError):
+    """A decision cannot be taken so: the message says why. `digest`: of the plan as it is now, where that is why."""
+
+    def __init__(self, reason: str, digest: str = "") -> None:
+        super().__init__(reason)
+        self.digest = digest
+
+
 class Unsafe(RuntimeError):
     """A guard says no to a step that was about to run: nothing is sent, and the run is held for a person."""

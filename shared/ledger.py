@@ -41,6 +41,7 @@ class Kind(StrEnum):
     REOPENED = "reopened"
     WAITING = "waiting"
     RESUMED = "resumed"
+    DECIDED = "decided"
     CLOSED = "closed"
 
 

@@ -9,7 +9,22 @@ from typing import Any
 import azure.functions as func
 
 from shared.authorisation import Forbidden, Unauthenticated
-from shared.errors import Transient
+from shared.bodies import BadRequest, TooLarge
+from shared.errors import Conflict, Denied, LostOrder, NotThere, Transient, Undecidable
+
+STATUSES: dict[type[Exception], int] = {
+    BadRequest: 400,
+    Unauthenticated: 401,
+    Forbidden: 403,
+    NotThere: 404,
+    Undecidable: 409,
+    Conflict: 409,
+    LostOrder: 409,
+    TooLarge: 413,
+    Denied: 503,
+    Transient: 503,
+}
+"""What kept a request from being answered → its status."""
 
 
 def answer(document: object, status: int = 200) -> func.HttpResponse:
@@ -25,6 +40,9 @@ def problem(status: int, detail: str, **more: Any) -> func.HttpResponse:
     )
 
 
-def problem_of(error: Unauthenticated | Forbidden | Transient) -> func.HttpResponse:
-    status = {Unauthenticated: 401, Forbidden: 403, Transient: 503}[type(error)]
-    return problem(status, str(error))
+def problem_of(error: Exception) -> func.HttpResponse:
+    """The problem document of one of STATUSES; what was decided too late or too early says what it is now."""
+    if isinstance(error, Conflict | LostOrder):
+        return problem(409, "somebody else has changed it at the same moment: try again")
+    now = {"digest": error.digest} if isinstance(error, Undecidable) and error.digest else {}
+    return problem(STATUSES[type(error)], str(error), **now)

@@ -98,9 +98,10 @@ def opened(data: Data) -> World:
 
 
 def write_policy(path: Path, changes: Mapping[str, Any] | None = None) -> Path:
-    """The sample policy with short waits and without customers, and with `changes`, by dotted name."""
+    """The sample policy with short waits and a wide breaker, without customers, and with `changes`, by dotted name."""
     policy = yaml.safe_load(SAMPLE_POLICY.read_text(encoding="utf-8"))
-    defaults = {"limits.poll": "PT0.2S", "residual_access.customer_tenants": []}
+    wide = {"limits.breaker": {"count": 200, "share": 1}, "limits.missing": 1}
+    defaults = {"limits.poll": "PT0.2S", "residual_access.customer_tenants": []} | wide
     for name, value in (defaults | dict(changes or {})).items():
         *sections, last = name.split(".")
         place = policy

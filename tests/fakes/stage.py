@@ -72,7 +72,7 @@ POLICY: dict[str, Any] = {
     "leaver": {"canary": {"person": CANARY, "leave_date": "2099-12-31T00:00:00Z"}, "retention": {"period": "P30D"}},
     "protected": {"accounts": [BREAK_GLASS]},
     "residual_access": {"customer_tenants": []},
-    "limits": {"poll": "PT2S"},
+    "limits": {"poll": "PT2S", "breaker": {"count": 200, "share": 1}, "missing": 1},
 }
 
 

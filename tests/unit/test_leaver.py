@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jml.accounts import Account, Holdings, Snapshot
+from jml.accounts import Account, Administrators, Holdings, Snapshot
 from jml.leaver import MARK, Terms, kept_until, observe, plan_leaver, protect
 from jml.people import Cause, Leaving
 from jml.policy import Policy
@@ -219,7 +219,9 @@ def test_no_step_at_all_is_sent_to_a_protected_account(kind: int) -> None:
 
 @pytest.mark.parametrize("step", STEPS, ids=lambda step: step.key)
 def test_no_step_at_all_is_sent_to_the_last_global_administrator(step: LeaverStep) -> None:
-    assert "last Global Administrator" in str(protect(step, snapshot(last_admins=frozenset("a")), POLICY))
+    assert "last Global Administrator" in str(
+        protect(step, snapshot(administrators=Administrators(frozenset("a"))), POLICY)
+    )
 
 
 # -- what a reading says of a step --------------------------------------------------------------------------------

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jml.reports import FILTERS, MOST, BadQuery, Reports
+from jml.reports import MOST, OF_RUNS, Reports
 from jml.state import RunRecord, Runs, RunState
+from shared.bodies import BadRequest
+from shared.errors import NotThere
 from tests.fakes.tables import MemoryTables
 from tests.unit.ledgers import RUN, written
 
@@ -78,14 +80,14 @@ async def test_pages_fit_together_and_the_last_has_no_continuation(reports: Repo
     ],
 )
 async def test_a_parameter_that_is_not_expected_is_refused_by_name(reports: Reports, name: str, value: str) -> None:
-    with pytest.raises(BadQuery) as refused:
+    with pytest.raises(BadRequest) as refused:
         await reports.runs({name: value})
     assert str(refused.value).startswith(f"{name}: ")
 
 
-@given(st.dictionaries(st.sampled_from([*FILTERS, "top", "continuation", "x"]), st.text(max_size=20), max_size=3))
+@given(st.dictionaries(st.sampled_from([*OF_RUNS, "top", "continuation", "x"]), st.text(max_size=20), max_size=3))
 async def test_no_query_makes_another_error(query: dict[str, str]) -> None:
-    with contextlib.suppress(BadQuery):
+    with contextlib.suppress(BadRequest):
         assert "runs" in await Reports(MemoryTables()).runs(query)
 
 
@@ -93,8 +95,9 @@ async def test_no_query_makes_another_error(query: dict[str, str]) -> None:
     "run", [OTHER, "", "x", f"{RUN}\n", f" {RUN}", "../people/person", "a'b", "\N{SNOWMAN}", RUN * 99]
 )
 async def test_an_id_that_nobody_has_finds_nothing_and_asks_no_table(reports: Reports, run: str) -> None:
-    assert await reports.run(run) is None
-    assert await reports.evidence(run) is None
+    for look in (reports.run, reports.evidence):
+        with pytest.raises(NotThere):
+            await look(run)
 
 
 async def test_a_run_and_its_evidence_are_found_by_id() -> None:

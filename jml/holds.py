@@ -1,0 +1,199 @@
+"""Holds: offboardings that wait for a person, because there were too many of them.
+
+A hold names a plan by its digest. Whoever releases it names the digest that they saw; the plan is made again from what
+the truth says now, and when it differs, it is held again with the new one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from jml.breaker import Direction
+from jml.decisions import Decisions, Member, digest
+from jml.held import Hold, HoldRows, HoldState
+from jml.leavedate import add
+from jml.orders import Orders
+from jml.people import Leaving, Unknown, Verdict, judge, ordered
+from jml.policy import Policy
+from jml.schedule import Offboarding, State, hold, let_out
+from jml.state import People, Schedule, Scheduled
+from jml.truth import CorporateTenant
+from shared.authorisation import Caller, Forbidden
+from shared.clock import Clock
+from shared.errors import Conflict, NotThere, Undecidable
+from shared.ports import TableStore
+from shared.telemetry import report, warn
+
+HOLDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:jml:holds:v1")
+NOBODY = ""
+"""The decider of what the clock decides."""
+
+
+def hold_id(rows: Iterable[Offboarding]) -> str:
+    """The same rows make the same hold, however often a crash makes us begin again."""
+    return str(uuid.uuid5(HOLDS, "|".join(sorted(f"{row.person} {row.revision}" for row in rows))))
+
+
+@dataclass(frozen=True)
+class Holds:
+    policy: Policy
+    corporate: CorporateTenant
+    store: TableStore
+    clock: Clock
+
+    @property
+    def _held(self) -> HoldRows:
+        return HoldRows(self.store)
+
+    @property
+    def _decisions(self) -> Decisions:
+        return Decisions(self.store, self.clock)
+
+    async def open(self, rows: Sequence[Scheduled], direction: Direction, reason: str) -> Hold:
+        """Hold these offboardings. The question comes before the hold, and the hold before the rows that it holds."""
+        now = self.clock.now()
+        accounts = await self._accounts([one.offboarding.person for one in rows])
+        members = [_as_planned(one.offboarding, accounts[one.offboarding.person]) for one in rows]
+        made = Hold(
+            id=hold_id(one.offboarding for one in rows),
+            direction=direction,
+            reason=reason,
+            people=len(rows),
+            digest=digest(members),
+            opened_at=now,
+            expires_at=add(now, self.policy.limits.hold),
+        )
+        facts = {"type": "jml.hold", "direction": direction.value, "reason": reason, "digest": made.digest}
+        await self._decisions.open(made.id, facts, members)
+        if (known := await self._held.get(made.id)) is None:
+            await self._held.put(made)
+            warn("held", hold=made.id, people=made.people, reason=reason)
+        for one in rows:
+            await self._change(hold(one.offboarding, made.id), one.version)
+        return known or made
+
+    async def release(self, name: str, seen: str, caller: Caller) -> Hold:
+        """Let everybody out, past the breaker, if the plan made again is still the one that the caller saw.
+
+        Raises NotThere, Forbidden and Undecidable, with the digest of the plan as it is now.
+        """
+        found = await self._decidable(name, seen, caller)
+        members = await self._plan_again(found)
+        if (now := digest(members)) != found.digest:
+            facts = {"decision": "held again", "by": caller.object_id, "digest": now, "released": seen}
+            await self._decisions.revise(name, facts, members)
+            await self._held.put(replace(found, digest=now, people=len(members)))
+            raise Undecidable("the plan has changed since: look at it again, and release it with its new digest", now)
+        return await self._decide(found, HoldState.RELEASED, caller.object_id)
+
+    async def refuse(self, name: str, seen: str, caller: Caller) -> Hold:
+        """Nobody of this hold is offboarded until HR changes something about them. Raises as `release` does."""
+        return await self._decide(await self._decidable(name, seen, caller), HoldState.REFUSED, caller.object_id)
+
+    async def settle(self) -> list[Hold]:
+        """Let hold what is decided, end what has waited too long; returns the holds that are open and hold somebody."""
+        names = {one.offboarding.hold async for one in Schedule(self.store).of_state(State.HELD)}
+        found = [one for name in sorted(names) if (one := await self._held.get(name)) is not None]
+        waiting: list[Hold] = []
+        for one in found:
+            if one.state is not HoldState.OPEN:
+                await self._carry_out(one)
+            elif one.expires_at <= self.clock.now():
+                with contextlib.suppress(Undecidable):  # somebody decided just now
+                    await self._decide(one, HoldState.EXPIRED, NOBODY)
+            else:
+                waiting.append(one)
+        return waiting
+
+    async def _decidable(self, name: str, seen: str, caller: Caller) -> Hold:
+        found = await self._held.get(name)
+        if found is None:
+            raise NotThere("there is no hold of that id")
+        if found.state is not HoldState.OPEN:
+            raise Undecidable(f"the hold is {found.state} already")
+        if any(caller.object_id in member.accounts for member in await self._decisions.plan(name)):
+            raise Forbidden("nobody decides about themselves: another Approver has to")
+        if seen != found.digest:
+            raise Undecidable("digest: that of the plan as it is now was expected; look at it again", found.digest)
+        return found
+
+    async def _plan_again(self, held: Hold) -> list[Member]:
+        """The plan as the truth says now; where it cannot be known, as it was."""
+        now = self.clock.now()
+        rows = [one.offboarding for one in await self._rows(held)]
+        orders = await Orders(self.store).active()
+        people, nulls_mean_none = await self.corporate.people([row.person for row in rows])
+        verdicts = {p.id: judge(p, self.policy, nulls_mean_none=nulls_mean_none, now=now) for p in people}
+        verdicts |= {person: ordered(order.ordered_at) for person, order in orders.items()}
+        accounts = await self._accounts([row.person for row in rows])
+        members = [_judged(row, verdicts[row.person], accounts[row.person], now) for row in rows]
+        return [member for member in members if member is not None]
+
+    async def _decide(self, held: Hold, state: HoldState, by: str) -> Hold:
+        """The hold's row decides who was first; the ledger and the people follow, after a crash too."""
+        decided = replace(held, state=state, by=by, decided_at=self.clock.now())
+        try:
+            decided = await self._held.put(decided)
+        except Conflict as error:
+            raise Undecidable("somebody else has decided at the same moment: look at it again") from error
+        report("hold decided", hold=held.id, decision=state.value, by=by)
+        await self._carry_out(decided)
+        return decided
+
+    async def _carry_out(self, held: Hold) -> None:
+        await self._decisions.answer(held.id, {"decision": held.state.value, "by": held.by, "digest": held.digest})
+        for one in await self._rows(held):
+            row = one.offboarding
+            if held.state is HoldState.REFUSED:
+                await self._change(replace(row, state=State.REFUSED), one.version)
+            else:
+                await self._change(let_out(row, judged=held.state is HoldState.RELEASED), one.version)
+
+    async def _rows(self, held: Hold) -> list[Scheduled]:
+        rows = Schedule(self.store).of_state(State.HELD)
+        return [one async for one in rows if one.offboarding.hold == held.id]
+
+    async def _accounts(self, persons: Sequence[str]) -> Mapping[str, frozenset[str]]:
+        """The accounts of each; of one by its row, of many in one reading."""
+        people = People(self.store)
+        links = [await people.get(persons[0])] if len(persons) == 1 else [link async for link in people.all()]
+        known = {link.person: link.accounts for link in links if link}
+        return {person: known.get(person, frozenset()) for person in persons}
+
+    async def _change(self, row: Offboarding, version: str) -> None:
+        try:
+            await Schedule(self.store).put(row, version)
+        except Conflict:
+            report("offboarding changed meanwhile", person=row.person)
+
+
+def by_direction(rows: Iterable[Scheduled]) -> dict[Direction, list[Scheduled]]:
+    """Offboardings by what they are counted as."""
+    found: defaultdict[Direction, list[Scheduled]] = defaultdict(list)
+    for one in rows:
+        found[direction_of(one.offboarding)].append(one)
+    return found
+
+
+def direction_of(row: Offboarding) -> Direction:
+    return Direction.TERMINATION if row.cause.value == Direction.TERMINATION else Direction.LEAVER
+
+
+def _as_planned(row: Offboarding, accounts: frozenset[str]) -> Member:
+    return Member(row.person, row.cause, row.effective, accounts)
+
+
+def _judged(row: Offboarding, verdict: Verdict, accounts: frozenset[str], now: datetime) -> Member | None:
+    """The member of a plan that is made again; None for somebody who does not leave, or not yet."""
+    match verdict:
+        case Unknown():
+            return _as_planned(row, accounts)
+        case Leaving(cause, instant) if instant is None or instant <= now:
+            return Member(row.person, cause, instant or row.effective, accounts)
+        case _:
+            return None

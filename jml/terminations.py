@@ -1,0 +1,82 @@
+"""Terminations: somebody orders that a person leaves now. The order is its own truth until it is revoked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from jml.decisions import Decisions
+from jml.orders import Order, Orders
+from jml.release import Release
+from jml.schedule import order
+from jml.state import People, Schedule, Scheduled
+from shared.authorisation import Caller, Forbidden
+from shared.clock import Clock, to_text
+from shared.errors import NotThere
+from shared.ports import TableStore
+from shared.telemetry import report
+
+
+@dataclass(frozen=True)
+class Terminations:
+    store: TableStore
+    release: Release
+    clock: Clock
+
+    @property
+    def _orders(self) -> Orders:
+        return Orders(self.store)
+
+    @property
+    def _decisions(self) -> Decisions:
+        return Decisions(self.store, self.clock)
+
+    async def all(self) -> list[Order]:
+        return sorted((await self._orders.active()).values(), key=lambda one: one.person)
+
+    async def order(self, person: str, caller: Caller) -> Order:
+        """Have this person leave now. Ordered twice it is one order; its event is sent again, which is one too.
+
+        Raises Conflict when HR's sweep or a run writes the person's row at the same moment.
+        """
+        now, known = self.clock.now(), await self._orders.get(person)
+        if known is not None and known.active:
+            given = known
+        else:
+            version = known.version if known else ""
+            given = Order(person, known.revision + 1 if known else 1, now, caller.object_id, version=version)
+            facts = {"type": "jml.termination", "person": person, "by": caller.object_id}
+            await self._decisions.open(given.question, facts, [])
+            await self._orders.put(given)
+        await self._send(given)
+        report("termination ordered", person=person, by=caller.object_id)
+        return given
+
+    async def revoke(self, person: str, caller: Caller) -> None:
+        """The order stands no longer: what the directory says decides again. What was removed stays so.
+
+        Raises NotThere, and Forbidden when the caller is the person.
+        """
+        known = await self._orders.get(person)
+        if known is None or not known.active:
+            raise NotThere("no termination of that id stands")
+        link = await People(self.store).get(person)
+        if link is not None and caller.object_id in link.accounts:
+            raise Forbidden("nobody revokes their own termination: another Operator has to")
+        await self._decisions.answer(known.question, {"decision": "revoked", "by": caller.object_id})
+        await self._orders.put(replace(known, active=False))
+        report("termination revoked", person=person, by=caller.object_id)
+
+    async def _send(self, given: Order) -> None:
+        """The person's row says so, and the event goes out at once, past whatever is held."""
+        schedule = Schedule(self.store)
+        known = await schedule.get(given.person)
+        row = order(known.offboarding if known else None, given.person, given.ordered_at)
+        if known is not None and row == known.offboarding:
+            return
+        await self.release.send([Scheduled(row, await schedule.put(row, known.version if known else ""))])
+
+
+def document(one: Order) -> dict[str, Any]:
+    """What people are shown of an order."""
+    return {"id": one.person, "orderedAt": to_text(one.ordered_at), "orderedBy": one.by, "ledger": one.question}
