@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,15 +10,17 @@ from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import httpx
 import psutil
+from aiohttp.connector import _SSL_CONTEXT_VERIFIED
 
 from jml.events import LeaverEvent, to_message
 from jml.people import Cause
 from shared.clock import from_text, to_text
 from tests.e2e.local import Running
-from tests.e2e.scenario import Document, Scenario, Sent, now
+from tests.e2e.scenario import Document, Scenario, Sent, now, sockets_closed
 from tests.e2e.worlds import Data, Person, opened, write_policy
 
 LATENCY_MS = 50
@@ -32,6 +35,17 @@ def local_cloud(world: Data, policy: Mapping[str, Any] | None = None) -> Iterato
         running = Running(opened(world), directory, write_policy(directory / "policy.yaml", policy))
         stack.enter_context(running)
         yield Scenario(running, stack.enter_context(httpx.Client(trust_env=False, timeout=120)))
+
+
+@contextmanager
+def trusting(scenario: Scenario) -> Iterator[None]:
+    """Inside, the app's own parts run in this process: with its settings, trusting the sandbox's authority.
+
+    aiohttp makes its TLS context once, when it is imported.
+    """
+    _SSL_CONTEXT_VERIFIED.load_verify_locations(scenario.settings["SSL_CERT_FILE"])
+    with mock.patch.dict(os.environ, scenario.settings), sockets_closed():
+        yield
 
 
 def process(scenario: Scenario) -> psutil.Process:

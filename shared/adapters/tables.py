@@ -15,23 +15,25 @@ from azure.core.exceptions import (
     ServiceRequestError,
     ServiceResponseError,
 )
+from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
+from shared.adapters.transactions import Transactions
 from shared.errors import Conflict, Denied, Refused, Transient
 from shared.ports import Row, Value
 
 T = TypeVar("T")
 PAGE = 1000
-NO_ECHO = {"response_preference": "return-no-content"}
-"""As the SDK asks for a single row by itself; else each row of a transaction comes back whole, for nothing."""
 
 
 class Tables:
     """TableStore over one storage account."""
 
     def __init__(self, endpoint: str, credential: AsyncTokenCredential) -> None:
-        self._service = TableServiceClient(endpoint, credential=credential)
+        transport = AioHttpTransport()
+        self._service = TableServiceClient(endpoint, credential=credential, transport=transport)
+        self._transactions = Transactions(endpoint, credential, transport)
         self._clients: dict[str, TableClient] = {}
 
     async def close(self) -> None:
@@ -52,8 +54,7 @@ class Tables:
         async def write(client: TableClient) -> list[str]:
             if len(rows) == 1:
                 return [str((await client.create_entity(_entity(rows[0])))["etag"])]
-            made = await client.submit_transaction([("create", _entity(row), NO_ECHO) for row in rows]) if rows else []
-            return [str(one["etag"]) for one in made]
+            return await self._transactions.insert(table, rows) if rows else []
 
         return await self._on(table, write)
 

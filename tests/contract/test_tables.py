@@ -59,20 +59,25 @@ async def rows_of(store: TableStore, some: Row, **where: str | int) -> list[str]
     return [row.key async for row in store.query(TABLE, some.partition, where)]
 
 
-async def test_a_row_that_is_inserted_is_the_row_that_is_got(store: TableStore, row: Callable[..., Row]) -> None:
+@pytest.mark.parametrize("others", [(), ("l", "m")], ids=["alone", "with others"])
+async def test_a_row_that_is_inserted_is_the_row_that_is_got(
+    store: TableStore, row: Callable[..., Row], others: tuple[str, ...]
+) -> None:
     values = {
         "text": "x",
+        "lines": 'one\r\n--batch\r\nHTTP/1.1 404 é 漢 "',
         "empty": "",
         "number": 7,
         "flag": True,
         "share": 0.5,
         "at": datetime(2026, 3, 2, 9, tzinfo=UTC),
     }
-    await store.insert(TABLE, [row(**values)])
+    versions = await store.insert(TABLE, [row(**values), *(row(other) for other in others)])
     found = await store.get(TABLE, row().partition, "k")
     assert found is not None
     assert dict(found.values) == values
-    assert found.version
+    assert found.version == versions[0]
+    assert len(versions) == 1 + len(others)
 
 
 async def test_a_row_that_is_not_there_is_none(store: TableStore, row: Callable[..., Row]) -> None:
