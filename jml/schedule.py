@@ -88,12 +88,19 @@ def _acted_on(row: Offboarding, effective: datetime, now: datetime) -> bool:
     return row.state in (State.RELEASED, State.RETAINED, State.DONE) and effective <= now
 
 
-def order(row: Offboarding | None, person: str, now: datetime) -> Offboarding:
-    """The row once somebody has ordered that this person leaves now; one whose accounts are cleaned up stays so."""
-    if row is not None and row.state in (State.RETAINED, State.DONE):
+def order(row: Offboarding | None, person: str, at: datetime) -> Offboarding:
+    """The row once it was ordered, at that instant, that this person leaves.
+
+    The row of the same order stays as it is, and so does one whose accounts are cleaned up.
+    """
+    if row is not None and (row.state in (State.RETAINED, State.DONE) or _is_of_order(row, at)):
         return row
     revision = row.revision + 1 if row else 1
-    return Offboarding(person, revision, State.SCHEDULED, now, now, Cause.TERMINATION)
+    return Offboarding(person, revision, State.SCHEDULED, at, at, Cause.TERMINATION)
+
+
+def _is_of_order(row: Offboarding, at: datetime) -> bool:
+    return row.cause is Cause.TERMINATION and row.effective == at and row.state is not State.CLEARED
 
 
 def hold(row: Offboarding, name: str) -> Offboarding:

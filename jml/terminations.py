@@ -8,7 +8,7 @@ from typing import Any
 from jml.decisions import Decisions
 from jml.orders import Order, Orders
 from jml.release import Release
-from jml.schedule import order
+from jml.schedule import State, order
 from jml.state import People, Schedule, Scheduled
 from shared.authorisation import Caller, Forbidden
 from shared.clock import Clock, to_text
@@ -72,9 +72,10 @@ class Terminations:
         schedule = Schedule(self.store)
         known = await schedule.get(given.person)
         row = order(known.offboarding if known else None, given.person, given.ordered_at)
-        if known is not None and row == known.offboarding:
-            return
-        await self.release.send([Scheduled(row, await schedule.put(row, known.version if known else ""))])
+        if known is None or row != known.offboarding:
+            known = Scheduled(row, await schedule.put(row, known.version if known else ""))
+        if row.state is State.SCHEDULED:
+            await self.release.send([known])
 
 
 def document(one: Order) -> dict[str, Any]:
