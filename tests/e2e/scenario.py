@@ -28,6 +28,7 @@ from shared.clock import SystemClock
 from tests.e2e.local import Running
 
 AUDITOR = {"roles": ["Auditor"], "scp": "access", "oid": "00000000-0000-4000-8000-000000000001"}
+DECIDER = "00000000-0000-4000-8000-0000000000de"
 POLL_S = 0.05
 LATE_S = 45.0
 Document = dict[str, Any]
@@ -198,6 +199,23 @@ class Scenario:
         """A request as an auditor makes it, or with another token."""
         headers = {"Authorization": f"Bearer {token or self.token()}"}
         return self.http.get(f"{self.functions}/api{path}", headers=headers, params=query or None)
+
+    def tell(self, role: str, method: str, path: str, body: object = None) -> httpx.Response:
+        """What somebody of that role asks to be done; their object id is DECIDER."""
+        token = self.token(claims={**AUDITOR, "roles": [role], "oid": DECIDER})
+        headers = {"Authorization": f"Bearer {token}"}
+        return self.http.request(method, f"{self.functions}/api{path}", headers=headers, json=body)
+
+    def holds(self, **query: str) -> list[Document]:
+        reply = self.ask("/holds", **query)
+        assert reply.status_code == 200, reply.text
+        found: list[Document] = reply.json()["holds"]
+        return found
+
+    def enabled(self, *accounts: str) -> set[str]:
+        """Which of these accounts of the MSSP tenant can sign in."""
+        users = self.tenant("mssp")["users"]
+        return {user["id"] for user in users if user["id"] in accounts and user["accountEnabled"]}
 
     def runs(self, **query: str) -> list[Document]:
         """The runs, the newest of a person last."""

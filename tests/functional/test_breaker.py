@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+from typing import Any
+
 import pytest
 
 from jml.events import LeaverEvent, to_message
 from jml.held import HoldRows, HoldState
 from jml.people import Cause
 from jml.schedule import State
+from jml.state import Link, People
 from shared.clock import from_text
-from tests.fakes.stage import LEFT, Stage, policy_with
+from tests.fakes.stage import LEFT, Stage, policy_with, world_with
 
 PEOPLE = ("alexw", "meganb", "isaiahl", "lidiah", "pradeepg")
 
@@ -138,3 +142,53 @@ async def test_a_crash_while_a_batch_is_held_lets_nobody_slip_through() -> None:
         await stage.work()
         assert len(enabled(stage)) >= 4, cut
         assert (await stage.scheduled("alexw")).state is State.HELD
+
+
+async def test_three_hundred_people_out_of_scope_at_once_are_held() -> None:
+    """Fewer than would be a fault of the source, and far more than leave on one day."""
+    people = [f"{at:08d}-1111-4111-8111-111111111111" for at in range(1000)]
+
+    def crowd(data: dict[str, Any]) -> None:
+        for at, person in enumerate(people):
+            name = f"person-{at}"
+            data["tenants"]["corporate"]["users"].append(
+                {
+                    "id": person,
+                    "displayName": name,
+                    "userPrincipalName": f"{name}@contoso.example",
+                    "department": "Sales" if at < 300 else "Security Operations",
+                }
+            )
+
+    limits = {"poll": "PT2S", "breaker": {"count": 20, "share": 0.25}, "missing": 0.5}
+    stage = Stage(world_with(crowd), policy_with(limits=limits))
+    for person in people:
+        await People(stage.tables).put(Link(person, frozenset({f"account of {person}"})))
+    await stage.notice()
+    assert stage.messages.sent == []
+    [hold], _ = await HoldRows(stage.tables).page({}, 10, None)
+    assert hold.people == 300
+
+
+async def test_two_global_administrators_who_leave_at_the_same_moment_do_not_both_go() -> None:
+    """Each sees the other as the one who is left; who claims first goes, and the other says why it stays."""
+
+    def two(data: dict[str, Any]) -> None:
+        roles = data["tenants"]["mssp"]["role_assignments"]
+        kept = [one for one in roles if one["role"] != "Global Administrator"]
+        made = [{"principal": name, "role": "Global Administrator"} for name in ("soc-4f2a", "soc-91c7")]
+        data["tenants"]["mssp"]["role_assignments"] = [*kept, *made]
+
+    stage = Stage(world_with(two))
+    for person in ("alexw", "meganb"):
+        await stage.link(person, *stage.world.x_scenario["links"][person])
+        stage.hr(person, employeeLeaveDateTime=LEFT)
+    await stage.notice()
+    due = stage.messages.due("lifecycle")
+    await asyncio.gather(*(stage.messages.hand_out(one, stage.services.lifecycle.receive) for one in due))
+    await stage.work()
+    signed_in = [name for name in ("soc-4f2a", "soc-91c7") if stage.user(name)["accountEnabled"]]
+    assert len(signed_in) == 1
+    stayed = stage.account(signed_in[0])
+    reasons = {run.outcome: (await stage.evidence(run.id))["reason"] for run in await stage.runs()}
+    assert f"account {stayed} is the last Global Administrator that can sign in" in reasons["blocked"]
