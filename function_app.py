@@ -14,9 +14,9 @@ BLUEPRINTS = {
         triggers.timers,
         triggers.events,
         triggers.reports,
-        triggers.held_up,
-        triggers.source,
-        triggers.orders,
+        triggers.holds,
+        triggers.baseline,
+        triggers.terminations,
     ),
     Deployment.GOV: (triggers.reports,),
 }

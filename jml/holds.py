@@ -18,7 +18,7 @@ from jml.decisions import Decisions, Member, digest
 from jml.held import Hold, HoldRows, HoldState
 from jml.leavedate import add
 from jml.orders import Orders
-from jml.people import Leaving, Unknown, Verdict, judge, ordered
+from jml.people import Cause, Leaving, Unknown, Verdict, judge, ordered
 from jml.policy import Policy
 from jml.schedule import Offboarding, State, hold, let_out
 from jml.state import People, Schedule, Scheduled
@@ -181,7 +181,7 @@ def by_direction(rows: Iterable[Scheduled]) -> dict[Direction, list[Scheduled]]:
 
 
 def direction_of(row: Offboarding) -> Direction:
-    return Direction.TERMINATION if row.cause.value == Direction.TERMINATION else Direction.LEAVER
+    return Direction.TERMINATION if row.cause is Cause.TERMINATION else Direction.LEAVER
 
 
 def _as_planned(row: Offboarding, accounts: frozenset[str]) -> Member:

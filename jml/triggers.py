@@ -8,8 +8,10 @@ from typing import Any
 
 import azure.functions as func
 
-from jml import baseline, held, terminations
+from jml.baseline import document as baseline_document
+from jml.held import document as hold_document
 from jml.services import Services
+from jml.terminations import document as termination_document
 from shared.authorisation import READERS, Caller, Role
 from shared.bodies import read_texts
 from shared.guid import GUID
@@ -71,7 +73,7 @@ def reports(services: Services) -> func.Blueprint:
     return blueprint
 
 
-def held_up(services: Services) -> func.Blueprint:
+def holds(services: Services) -> func.Blueprint:
     """Holds: everybody who may read sees them, an Approver decides."""
     blueprint = func.Blueprint()
 
@@ -87,7 +89,7 @@ def held_up(services: Services) -> func.Blueprint:
     async def hold_release(req: func.HttpRequest) -> func.HttpResponse:
         async def work(caller: Caller) -> dict[str, Any]:
             seen = read_texts(req.get_body(), DIGEST)["digest"]
-            return held.document(await services.holds.release(req.route_params["id"], seen, caller))
+            return hold_document(await services.holds.release(req.route_params["id"], seen, caller))
 
         return await _serve(services, req, APPROVERS, work)
 
@@ -95,21 +97,21 @@ def held_up(services: Services) -> func.Blueprint:
     async def hold_refuse(req: func.HttpRequest) -> func.HttpResponse:
         async def work(caller: Caller) -> dict[str, Any]:
             seen = read_texts(req.get_body(), DIGEST)["digest"]
-            return held.document(await services.holds.refuse(req.route_params["id"], seen, caller))
+            return hold_document(await services.holds.refuse(req.route_params["id"], seen, caller))
 
         return await _serve(services, req, APPROVERS, work)
 
     return blueprint
 
 
-def source(services: Services) -> func.Blueprint:
+def baseline(services: Services) -> func.Blueprint:
     """The baseline of the corporate tenant: an Approver accepts what has shrunk."""
     blueprint = func.Blueprint()
 
     @blueprint.route(route="baseline", methods=["GET"])
     async def baseline_now(req: func.HttpRequest) -> func.HttpResponse:
         async def work(_: Caller) -> dict[str, Any]:
-            return baseline.document(await services.baselines.get())
+            return baseline_document(await services.baselines.get())
 
         return await _serve(services, req, READERS, work)
 
@@ -117,21 +119,21 @@ def source(services: Services) -> func.Blueprint:
     async def baseline_accept(req: func.HttpRequest) -> func.HttpResponse:
         async def work(caller: Caller) -> dict[str, Any]:
             seen = read_texts(req.get_body(), DIGEST)["digest"]
-            return baseline.document(await services.baselines.accept(seen, caller))
+            return baseline_document(await services.baselines.accept(seen, caller))
 
         return await _serve(services, req, APPROVERS, work)
 
     return blueprint
 
 
-def orders(services: Services) -> func.Blueprint:
+def terminations(services: Services) -> func.Blueprint:
     """Terminations: an Operator orders and revokes them."""
     blueprint = func.Blueprint()
 
     @blueprint.route(route="terminations", methods=["GET"])
     async def terminations_list(req: func.HttpRequest) -> func.HttpResponse:
         async def work(_: Caller) -> dict[str, Any]:
-            return {"terminations": [terminations.document(one) for one in await services.terminations.all()]}
+            return {"terminations": [termination_document(one) for one in await services.terminations.all()]}
 
         return await _serve(services, req, READERS, work)
 
@@ -139,7 +141,7 @@ def orders(services: Services) -> func.Blueprint:
     async def termination_order(req: func.HttpRequest) -> func.HttpResponse:
         async def work(caller: Caller) -> dict[str, Any]:
             person = read_texts(req.get_body(), PERSON)["person"]
-            return terminations.document(await services.terminations.order(person, caller))
+            return termination_document(await services.terminations.order(person, caller))
 
         return await _serve(services, req, OPERATORS, work, status=202)
 
