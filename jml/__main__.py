@@ -80,9 +80,10 @@ def _settings(options: argparse.Namespace) -> Mapping[str, str]:
 
 
 def _connected(options: argparse.Namespace, work: Work) -> int:
+    environment = _settings(options)  # before the SDKs are imported: some look at the environment then
     from jml.wiring import configuration, connect
 
-    settings, policy = configuration(_settings(options))
+    settings, policy = configuration(environment)
 
     async def run() -> int:
         services, cloud = connect(settings, policy)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
+from jml.events import QUEUE, REJECTED
+from jml.gather import literal
 from jml.permissions import PERMISSIONS, PRIVILEGED_ROLE, Permission, TenantRole
 from jml.services import Services
-from jml.state import People
-from shared.errors import Denied, Refused, Transient
-from shared.ports import Call
-from shared.replies import describe
+from jml.state import PEOPLE, People
+from shared.errors import Conflict, Denied, Refused, Transient
+from shared.ports import Call, Row
+from shared.replies import describe, expect
 
 Granted = Callable[[str], Awaitable[tuple[str, frozenset[str]]]]
 """Tenant id → the app's object id there and the permissions it was granted."""
@@ -32,7 +35,7 @@ async def examine(services: Services, granted: Granted) -> list[Check]:
     checks: list[Check] = []
     for role, tenant in tenants:
         checks += await _tenant(services, granted, role, tenant)
-    for look in (_canary, _protected, _unlinked):
+    for look in (_canary, _scope, _protected, _tables, _queues, _unlinked):
         try:
             checks += await look(services)
         except (Denied, Refused, Transient) as error:
@@ -84,6 +87,33 @@ async def _canary(services: Services) -> list[Check]:
     _, sings = await services.corporate_tenant.people([str(canary.person)])
     detail = "its leave date can be read" if sings else "its leave date does not read as the policy says"
     return [Check("canary", ok=sings, detail=detail)]
+
+
+async def _scope(services: Services) -> list[Check]:
+    """Each value that the policy looks for: one that nobody has is misspelt, or everybody is out of scope."""
+    asked = sorted({(name, value) for rule in services.policy.scope for name, value in rule.wanted()})
+    calls = [Call("GET", f"/users?$filter={name} eq {literal(value)}&$select=id&$top=1") for name, value in asked]
+    replies = await services.graph(services.corporate).send(calls)
+    checks: list[Check] = []
+    for (name, value), reply in zip(asked, replies, strict=True):
+        found = bool(expect(reply, "people in scope", "User.Read.All in the corporate tenant")["value"])
+        detail = "somebody has it" if found else "nobody of the corporate tenant has it"
+        checks.append(Check(f"policy: scope {name} {value!r}", ok=found, detail=detail))
+    return checks
+
+
+async def _tables(services: Services) -> list[Check]:
+    """Rights on the tables: replacing a row that is not there is refused for that reason, or for a missing right."""
+    nobody = Row("doctor", "doctor", {}, 'W/"0"')
+    with contextlib.suppress(Conflict):
+        await services.store.replace(PEOPLE, nobody)
+    return [Check("storage tables", ok=True, detail="can be read and written")]
+
+
+async def _queues(services: Services) -> list[Check]:
+    for queue in (QUEUE, REJECTED):
+        await services.messages.reach(queue)
+    return [Check("Service Bus queues", ok=True, detail="can be sent to")]
 
 
 async def _protected(services: Services) -> list[Check]:

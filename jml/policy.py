@@ -60,12 +60,19 @@ class ScopeRule(Section):
         return self
 
     def takes(self, attributes: Mapping[str, str]) -> bool:
-        wanted = {"department": self.department, "jobTitle": self.jobTitle, "companyName": self.companyName}
         return all(
             attributes.get(name, "").casefold() in {value.casefold() for value in values}
-            for name, values in wanted.items()
+            for name, values in self._values.items()
             if values
         )
+
+    def wanted(self) -> list[tuple[str, str]]:
+        """Every attribute and value that is looked for."""
+        return [(name, value) for name, values in self._values.items() for value in values]
+
+    @property
+    def _values(self) -> dict[str, tuple[str, ...]]:
+        return {"department": self.department, "jobTitle": self.jobTitle, "companyName": self.companyName}
 
 
 class DateOnly(Section):

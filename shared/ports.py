@@ -69,6 +69,10 @@ class Messages(Protocol):
         """Send all, in order; raises Transient when it is not known that all were taken."""
         ...
 
+    async def reach(self, queue: str) -> None:
+        """Show that messages could be sent to the queue, without sending one. Raises Denied and Transient."""
+        ...
+
 
 @dataclass(frozen=True)
 class Call:

@@ -10,11 +10,19 @@ from uuid import UUID
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.servicebus import ServiceBusMessage
 from azure.servicebus.aio import ServiceBusClient, ServiceBusSender
-from azure.servicebus.exceptions import MessageSizeExceededError, ServiceBusError
+from azure.servicebus.exceptions import (
+    MessageSizeExceededError,
+    MessagingEntityNotFoundError,
+    ServiceBusAuthenticationError,
+    ServiceBusAuthorizationError,
+    ServiceBusError,
+)
 
-from shared.errors import Refused, Transient
+from shared.errors import Denied, Refused, Transient
 from shared.ports import Message
 from shared.settings import Bus
+
+NEEDS_SENDER = "the queue, and Azure Service Bus Data Sender on it for the managed identity"
 
 
 class _Lane:
@@ -31,6 +39,10 @@ class _Lane:
     async def send(self, messages: Sequence[ServiceBusMessage]) -> None:
         async with self._turn:
             await _send_all(self.sender, messages)
+
+    async def reach(self) -> None:
+        async with self._turn:
+            await self.sender.create_message_batch()  # opens the link, which the namespace allows or not
 
 
 class ServiceBus:
@@ -57,6 +69,14 @@ class ServiceBus:
                 raise Refused(f"queue {queue}: a message is too large") from error
             except ServiceBusError as error:
                 raise Transient(f"queue {queue}: {type(error).__name__}") from error
+
+    async def reach(self, queue: str) -> None:
+        try:
+            await self._lane(queue).reach()
+        except (ServiceBusAuthenticationError, ServiceBusAuthorizationError, MessagingEntityNotFoundError) as error:
+            raise Denied(f"queue {queue}: {type(error).__name__}", NEEDS_SENDER) from error
+        except ServiceBusError as error:
+            raise Transient(f"queue {queue}: {type(error).__name__}") from error
 
     def _lane(self, queue: str) -> _Lane:
         if queue not in self._lanes:

@@ -14,7 +14,7 @@ from azure.core.credentials_async import AsyncTokenCredential
 from sandbox.servicebus import Broker, QueueSpec
 from shared.adapters.servicebus import ServiceBus
 from shared.clock import SystemClock
-from shared.errors import Refused, Transient
+from shared.errors import Denied, Refused, Transient
 from shared.ports import Message
 from shared.settings import Bus
 from tests.contract.credentials import Signed
@@ -117,3 +117,13 @@ async def test_a_cut_connection_is_made_again(bus: ServiceBus, broker: Broker) -
 async def test_a_queue_that_is_not_there_is_transient(bus: ServiceBus) -> None:
     with pytest.raises(Transient):
         await bus.send([message("lost", "nowhere")])
+
+
+async def test_a_queue_is_reached_without_sending_and_one_that_is_missing_is_named(
+    bus: ServiceBus, broker: Broker
+) -> None:
+    before = len(broker.peek("lifecycle"))
+    await bus.reach("lifecycle")
+    assert len(broker.peek("lifecycle")) == before
+    with pytest.raises(Denied, match="queue nowhere"):
+        await bus.reach("nowhere")

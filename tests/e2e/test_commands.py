@@ -8,6 +8,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -17,7 +19,7 @@ from sandbox.functions_process import ROOT
 from tests.e2e.conftest import Open
 from tests.e2e.holdings import user
 from tests.e2e.scenario import Document, Scenario
-from tests.e2e.worlds import BREAK_GLASS, person_of, team
+from tests.e2e.worlds import BREAK_GLASS, person_of, team, write_policy
 
 pytestmark = pytest.mark.e2e
 NAMES = ("ann", "bob", "cleo", "dora", "emil", "left")
@@ -136,6 +138,16 @@ def test_doctor_finds_everything_there_and_lists_who_is_not_linked(scenario: Sce
     enabled = {one["id"] for one in scenario.tenant("mssp")["users"] if one["accountEnabled"]}
     assert set(notes) == {one for one in enabled - {BREAK_GLASS} if one not in linked}
     assert EMIL.account in notes
+
+
+def test_doctor_names_what_the_policy_looks_for_and_nobody_has(scenario: Scenario, tmp_path: Path) -> None:
+    scope = [{"department": ["Security Operations", "Securty Operations"], "jobTitle": ["Chef's Cook"]}]
+    policy = write_policy(tmp_path / "policy.yaml", {"scope": scope})
+    with mock.patch.dict(scenario.settings, {"JML_POLICY": str(policy)}):
+        examined = scenario.command("doctor")
+    assert examined.code == 1
+    missing = [line.split("  ")[1] for line in examined.out.splitlines() if line.startswith("MISSING")]
+    assert missing == ["policy: scope department 'Securty Operations'", 'policy: scope jobTitle "Chef\'s Cook"']
 
 
 # -- verify-evidence

@@ -42,6 +42,9 @@ class MemoryMessages:
             self._accept(message)
             self._wire.touch(f"after send {message.queue}")
 
+    async def reach(self, queue: str) -> None:
+        pass
+
     def of(self, queue: str) -> list[Message]:
         """What was sent to a queue, duplicates too."""
         return [message for message in self.sent if message.queue == queue]
