@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -48,6 +48,10 @@ class HoldRows:
     async def get(self, name: str) -> Hold | None:
         row = await self.store.get(TABLE, PARTITION, name)
         return None if row is None else _hold(row)
+
+    async def open(self) -> AsyncIterator[Hold]:
+        async for row in self.store.query(TABLE, PARTITION, {"state": HoldState.OPEN.value}):
+            yield _hold(row)
 
     async def page(
         self, where: Mapping[str, Value], size: int, continuation: str | None

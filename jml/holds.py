@@ -96,19 +96,17 @@ class Holds:
         return await self._decide(await self._decidable(name, seen, caller), HoldState.REFUSED, caller.object_id)
 
     async def settle(self) -> list[Hold]:
-        """Let hold what is decided, end what has waited too long; returns the holds that are open and hold somebody."""
+        """Finish what is decided, end what has waited too long or holds nobody; returns the holds that wait."""
         names = {one.offboarding.hold async for one in Schedule(self.store).of_state(State.HELD)}
-        found = [one for name in sorted(names) if (one := await self._held.get(name)) is not None]
-        waiting: list[Hold] = []
-        for one in found:
-            if one.state is not HoldState.OPEN:
-                await self._carry_out(one)
-            elif one.expires_at <= self.clock.now():
-                with contextlib.suppress(Undecidable):  # somebody decided just now
-                    await self._decide(one, HoldState.EXPIRED, NOBODY)
-            else:
-                waiting.append(one)
-        return waiting
+        waiting = [one async for one in self._held.open()]
+        for name in sorted(names - {one.id for one in waiting}):
+            if (decided := await self._held.get(name)) is not None:
+                await self._carry_out(decided)
+        over = [one for one in waiting if one.expires_at <= self.clock.now() or one.id not in names]
+        for one in over:
+            with contextlib.suppress(Undecidable):  # somebody decided just now
+                await self._decide(one, HoldState.EXPIRED, NOBODY)
+        return [one for one in waiting if one not in over]
 
     async def _decidable(self, name: str, seen: str, caller: Caller) -> Hold:
         found = await self._held.get(name)
@@ -147,12 +145,14 @@ class Holds:
 
     async def _carry_out(self, held: Hold) -> None:
         await self._decisions.answer(held.id, {"decision": held.state.value, "by": held.by, "digest": held.digest})
+        released = held.state is HoldState.RELEASED
+        approved = {one.person for one in await self._decisions.plan(held.id)} if released else set()
         for one in await self._rows(held):
             row = one.offboarding
             if held.state is HoldState.REFUSED:
                 await self._change(replace(row, state=State.REFUSED), one.version)
             else:
-                await self._change(let_out(row, judged=held.state is HoldState.RELEASED), one.version)
+                await self._change(let_out(row, judged=row.person in approved), one.version)
 
     async def _rows(self, held: Hold) -> list[Scheduled]:
         rows = Schedule(self.store).of_state(State.HELD)

@@ -112,6 +112,7 @@ async def test_a_plan_that_has_changed_since_is_held_again_with_its_new_digest(m
     await mass.services.release.run()
     await mass.work()
     assert [enabled(mass, person) for person in PEOPLE] == [False, True, False]
+    assert (await mass.scheduled("meganb")).hold == "", "who was not in the plan that was released is judged anew"
     assert [one["decision"] for one in await decisions(mass, hold)] == ["held again", "released"]
 
 
@@ -143,6 +144,15 @@ async def test_a_hold_that_nobody_decides_ends_and_its_people_are_judged_anew(ma
     assert (await HoldRows(mass.tables).get(hold.id) or hold).state is HoldState.EXPIRED
     assert [enabled(mass, person) for person in PEOPLE] == [False, True, True]
     assert [one["decision"] for one in await decisions(mass, hold)] == ["expired"]
+
+
+async def test_a_hold_whose_people_all_stay_after_all_is_over(mass: Stage) -> None:
+    for person in PEOPLE:
+        mass.hr(person, employeeLeaveDateTime=None)
+    await mass.notice()
+    await mass.services.release.run()
+    assert (await only(mass)).state is HoldState.EXPIRED
+    assert await states(mass) == [State.CLEARED] * 3
 
 
 async def test_too_many_are_held_anew_after_the_end_of_their_hold(mass: Stage) -> None:
