@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jml.evidence import problems
+from jml.console import table
 from jml.permissions import markdown
 from jml.policy import Policy
 from shared.errors import Denied, InvalidConfiguration, Refused, Transient
@@ -52,8 +52,12 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what is missing before this can work")
     doctor.set_defaults(run=lambda options: _connected(options, _doctor))
 
-    verify = commands.add_parser("verify-evidence", help="check evidence files: chain and summary")
-    verify.add_argument("file", type=Path, nargs="+")
+    verify = commands.add_parser("verify-evidence", help="check evidence files, or the whole ledger (docs/proof.md)")
+    verify.add_argument("file", type=Path, nargs="*")
+    verify.add_argument("--all", action="store_true", help="every ledger of the deployment instead of files")
+    verify.add_argument("--checkpoints", metavar="FOLDER", help="downloaded ones; `deployment`: those in its container")
+    verify.add_argument("--key", type=Path, action="append", help="a trusted public key: PEM or JWK; may be repeated")
+    verify.add_argument("--complete", action="store_true", help="the files are all: a run without one is missing")
     verify.set_defaults(run=_verify)
 
     permissions = commands.add_parser("permissions", help="print what has to be granted where, as Markdown")
@@ -101,7 +105,7 @@ async def _import(services: Services, options: argparse.Namespace) -> int:
     planned = await plan_links(services, read_links(options.file))
     if options.apply:
         planned = await apply_links(services, planned)
-    _table(("line", "action", "person", "account", "reason"), [one.cells() for one in planned])
+    table(("line", "action", "person", "account", "reason"), [one.cells() for one in planned])
     conflicts = sum(one.action is Action.CONFLICT for one in planned)
     to_do = sum(one.action is Action.LINK for one in planned)
     if to_do:
@@ -113,7 +117,7 @@ async def _list(services: Services) -> int:
     from jml.state import People
 
     links = [link async for link in People(services.store).all() if link.accounts]
-    _table(("person", "account"), [(link.person, account) for link in links for account in sorted(link.accounts)])
+    table(("person", "account"), [(link.person, account) for link in links for account in sorted(link.accounts)])
     return 0
 
 
@@ -122,28 +126,19 @@ async def _doctor(services: Services, cloud: Cloud) -> int:
 
     checks = await examine(services, cloud.granted)
     marks = {True: "ok", False: "MISSING", None: "note"}
-    _table(("", "subject", "detail"), [(marks[check.ok], check.subject, check.detail) for check in checks])
+    table(("", "subject", "detail"), [(marks[check.ok], check.subject, check.detail) for check in checks])
     missing = sum(check.ok is False for check in checks)
     print(f"\n{missing} missing." if missing else "\nNothing is missing.")
     return 1 if missing else 0
 
 
 def _verify(options: argparse.Namespace) -> int:
-    bad = 0
-    for path in options.file:
-        try:
-            document = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InvalidConfiguration(f"evidence {path}", [str(error)]) from error
-        found = problems(document) if isinstance(document, dict) else ["an evidence document was expected"]
-        bad += bool(found)
-        if found:
-            print(f"{path}: NOT what the run wrote")
-            print("\n".join(f"  - {one}" for one in found))
-        else:
-            chain = document["chain"]
-            print(f"{path}: {chain['rows']} rows, unbroken, {chain['anchor']}; outcome {document['outcome']}")
-    return 1 if bad else 0
+    from jml.verification import Request, verify
+
+    request = Request(tuple(options.file), options.all, options.checkpoints, tuple(options.key or ()), options.complete)
+    if not request.needs_deployment:
+        return asyncio.run(verify(request))
+    return _connected(options, lambda services, cloud: verify(request, services.store, cloud.checkpoints, cloud.signer))
 
 
 def _schema(_: argparse.Namespace) -> int:
@@ -161,12 +156,6 @@ def _outcomes(_: argparse.Namespace) -> int:
 
     print(outcomes.markdown())
     return 0
-
-
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(row[at]) for row in (header, *rows)) for at in range(len(header))]
-    for row in (header, *rows):
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
 
 
 if __name__ == "__main__":

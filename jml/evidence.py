@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from shared.checkpoints import UNANCHORED, NoCheckpoint, Signed, from_document, head_of
 from shared.clock import from_text
 from shared.ledger import Kind, faults
 from shared.plan import Result
@@ -13,10 +14,10 @@ Rows = Sequence[Mapping[str, Any]]
 CONTAINMENT = ("DisableAccount", "RevokeSessions")
 
 
-def evidence(rows: Rows) -> dict[str, Any]:
+def evidence(rows: Rows, anchor: Signed | None = None) -> dict[str, Any]:
     """The document of a run: trigger, steps with before and after, what stays, times against the objective, chain.
 
-    `rows` are the ledger's, as documents; times are UTC, durations in seconds.
+    `rows` are the ledger's, as documents; times are UTC, durations in seconds. `anchor`: the checkpoint that holds it.
     """
     opened = _first(rows, Kind.OPENED)
     closed = _first(rows, Kind.CLOSED)
@@ -32,9 +33,32 @@ def evidence(rows: Rows) -> dict[str, Any]:
         "steps": steps,
         "stays": _stays(rows),
         "slices": 1 + sum(row["kind"] == Kind.RESUMED for row in rows),
-        "chain": {"rows": len(rows), "head": rows[-1]["hash"] if rows else "", "anchor": "unanchored"},
+        "chain": {"rows": len(rows), "head": rows[-1]["hash"] if rows else "", "anchor": _anchor(anchor)},
         "rows": [dict(row) for row in rows],
     }
+
+
+def _anchor(signed: Signed | None) -> str | dict[str, Any]:
+    """The whole checkpoint, so that who has its public key needs nothing else."""
+    if signed is None:
+        return UNANCHORED
+    one = signed.checkpoint
+    named = {"number": one.number, "at": one.at, "hash": one.hash, "key": one.key.id}
+    return {**named, **signed.document()}
+
+
+def anchor_in(document: Mapping[str, Any]) -> Signed | None:
+    """The checkpoint that an evidence document carries; None when it says that it is unanchored.
+
+    Raises NoCheckpoint.
+    """
+    chain = document.get("chain")
+    anchor = chain.get("anchor") if isinstance(chain, Mapping) else None
+    if anchor == UNANCHORED:
+        return None
+    if not isinstance(anchor, Mapping):
+        raise NoCheckpoint(f"{UNANCHORED!r} or an object was expected")
+    return from_document({name: anchor[name] for name in ("checkpoint", "signature") if name in anchor})
 
 
 def _first(rows: Rows, kind: Kind) -> Mapping[str, Any]:
@@ -103,11 +127,19 @@ def problems(document: Mapping[str, Any]) -> list[str]:
     The chain is checked, and the summary is made again from its rows and compared.
     """
     rows = document.get("rows")
+    anchor: Signed | None = None
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         return ["rows: a list of ledger rows was expected"]
     found = faults(rows)
     try:
-        again = evidence(rows)
+        anchor = anchor_in(document)
+    except NoCheckpoint as error:
+        found.append(f"chain: anchor: {error}")
+    head = head_of(rows)
+    if anchor is not None and (head is None or not anchor.holds(head)):
+        found.append(f"chain: checkpoint {anchor.checkpoint.number} does not hold this run with these rows")
+    try:
+        again = evidence(rows, anchor)
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         return [*found, f"the rows cannot be read as a run: {error!r}"]
     if found:

@@ -32,6 +32,7 @@ from shared.journal import Journal, Standing
 from shared.ledger import Entry, Kind, Ledger
 from shared.plan import Finding, Result, RunOutcome
 from shared.ports import Graph, Messages, TableStore
+from shared.proof import Proof
 from shared.telemetry import about, report, warn
 
 CLEAN = frozenset({RunOutcome.VERIFIED, RunOutcome.PARTIAL})
@@ -70,6 +71,7 @@ class Lifecycle:
     holds: Holds
     store: TableStore
     messages: Messages
+    proof: Proof
     clock: Clock
 
     async def receive(self, body: bytes, message_id: str) -> None:
@@ -115,7 +117,7 @@ class Lifecycle:
         elif run.state is RunState.CLOSED:
             report("run closed before", outcome=run.outcome)
         elif ledger.closed:
-            await self._finish(run, str(ledger.rows[-1].data["outcome"]))
+            await self._finish(run, ledger)
         else:
             await self._slice(event, run, link, ledger, received)
 
@@ -214,8 +216,7 @@ class Lifecycle:
         if end.cleaned:
             await self._retain(case.event, end.delete_at)
         await case.ledger.close({"outcome": end.outcome.value, "reason": end.reason}, self.clock.now())
-        await self._finish(case.run, end.outcome.value)
-        report("run closed", outcome=end.outcome.value, reason=end.reason)
+        await self._finish(case.run, case.ledger)
 
     async def _retain(self, event: LeaverEvent, delete_at: datetime | None) -> None:
         """The offboarding goes on to the deletion of the accounts; or it is done, and nobody is watched any more."""
@@ -233,9 +234,14 @@ class Lifecycle:
         except Conflict:
             report("offboarding changed meanwhile")
 
-    async def _finish(self, run: RunRecord, outcome: str) -> None:
-        closed = replace(run, state=RunState.CLOSED, outcome=outcome, closed_at=self.clock.now(), resume_at=None)
-        await Runs(self.store).put(closed)
+    async def _finish(self, run: RunRecord, ledger: Ledger) -> None:
+        """Have the closed ledger anchored, close the run's row, and only then try to write the checkpoint at once."""
+        end = ledger.rows[-1].data
+        await self.proof.closed(ledger)
+        now, outcome = self.clock.now(), str(end["outcome"])
+        await Runs(self.store).put(replace(run, state=RunState.CLOSED, outcome=outcome, closed_at=now, resume_at=None))
+        report("run closed", outcome=outcome, reason=str(end["reason"]))
+        await self.proof.anchor()
 
 
 def conclude(standings: Collection[Standing[LeaverStep]], findings: Collection[Finding]) -> RunOutcome:

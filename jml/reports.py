@@ -20,6 +20,7 @@ from shared.guid import GUID
 from shared.ledger import Ledger
 from shared.plan import RunOutcome
 from shared.ports import TableStore, Value
+from shared.proof import Proof
 
 T = TypeVar("T")
 MOST = 200
@@ -36,6 +37,7 @@ OF_HOLDS: Filters = {"state": frozenset(state.value for state in HoldState)}
 @dataclass(frozen=True)
 class Reports:
     store: TableStore
+    proof: Proof
 
     async def runs(self, query: Mapping[str, str]) -> dict[str, Any]:
         """A page of runs: filters `person`, `state`, `outcome`; `top` (1 to 200); `continuation` from the page before.
@@ -64,9 +66,9 @@ class Reports:
         return _run(await self._found(run))
 
     async def evidence(self, run: str) -> dict[str, Any]:
-        """The evidence of a run, made from its ledger. Raises NotThere."""
+        """The evidence of a run, made from its ledger and the checkpoint that holds it. Raises NotThere."""
         ledger = await Ledger.load(self.store, (await self._found(run)).id)
-        return evidence([row.document() for row in ledger.rows])
+        return evidence([row.document() for row in ledger.rows], await self.proof.anchor_of(ledger))
 
     async def _found(self, run: str) -> RunRecord:
         found = await Runs(self.store).get(run) if GUID.match(run) else None

@@ -19,7 +19,8 @@ from jml.terminations import Terminations
 from jml.truth import CorporateTenant
 from shared.authorisation import Door
 from shared.clock import Clock
-from shared.ports import Graph, Messages, TableStore
+from shared.ports import Container, Graph, Messages, Signer, TableStore
+from shared.proof import Proof
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Services:
     graph: Callable[[str], Graph]
     store: TableStore
     messages: Messages
+    checkpoints: Container
+    signer: Signer
     door: Door
     clock: Clock
 
@@ -56,6 +59,7 @@ class Services:
             holds=self.holds,
             store=self.store,
             messages=self.messages,
+            proof=self.proof,
             clock=self.clock,
         )
 
@@ -93,4 +97,8 @@ class Services:
 
     @cached_property
     def reports(self) -> Reports:
-        return Reports(self.store)
+        return Reports(self.store, self.proof)
+
+    @cached_property
+    def proof(self) -> Proof:
+        return Proof(self.store, self.checkpoints, self.signer, self.clock)

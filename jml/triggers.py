@@ -23,7 +23,7 @@ APPROVERS, OPERATORS = frozenset({Role.APPROVER}), frozenset({Role.OPERATOR})
 
 
 def timers(services: Services) -> func.Blueprint:
-    """The sweep, and the release of what is due."""
+    """The sweep, the release of what is due, and the anchoring of what was closed."""
     blueprint = func.Blueprint()
 
     @blueprint.timer_trigger(arg_name="timer", schedule="%JML_SWEEP_SCHEDULE%")
@@ -33,6 +33,10 @@ def timers(services: Services) -> func.Blueprint:
     @blueprint.timer_trigger(arg_name="timer", schedule="%JML_RELEASE_SCHEDULE%")
     async def release_due(timer: func.TimerRequest) -> None:  # noqa: ARG001
         await services.release.run()
+
+    @blueprint.timer_trigger(arg_name="timer", schedule="%JML_CHECKPOINT_SCHEDULE%")
+    async def write_checkpoints(timer: func.TimerRequest) -> None:  # noqa: ARG001
+        await services.proof.write()
 
     return blueprint
 

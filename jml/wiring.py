@@ -49,6 +49,8 @@ def connect(settings: Settings, policy: Policy) -> tuple[Services, Cloud]:
         graph=cloud.graph,
         store=cloud.tables,
         messages=cloud.messages,
+        checkpoints=cloud.checkpoints,
+        signer=cloud.signer,
         door=door,
         clock=clock,
     )

@@ -1,10 +1,15 @@
-"""Azure Storage: Microsoft's Azurite, in memory, over TLS, with managed-identity tokens (`--oauth basic`)."""
+"""Azure Storage: Microsoft's Azurite, in memory, over TLS, with managed-identity tokens (`--oauth basic`).
+
+Azurite looks at a token's audience, issuer and time, not at roles: `azurite_rights.cjs` refuses, inside its process,
+what the app's roles in Azure would not allow (docs/proof.md).
+"""
 
 from __future__ import annotations
 
 import asyncio
 import base64
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -18,6 +23,11 @@ from sandbox.serving import LOOPBACK
 ROOT = Path(__file__).parent.parent
 SCRIPT = ROOT / "node_modules" / "azurite" / "dist" / "src" / "azurite.js"
 START_S = 30.0
+RIGHTS = Path(__file__).with_name("azurite_rights.cjs")
+TABLE, CONTAINER = "ledger", "checkpoints"
+APPEND_ONLY = {"tables": [TABLE], "containers": [CONTAINER]}
+"""Where a managed identity may read and add, and nothing else."""
+
 STOP_S = 5.0
 SERVICES = ("Blob", "Queue", "Table")
 _LISTENING = re.compile(r"Azurite (\w+) service is successfully listening at (https://\S+)")
@@ -33,7 +43,8 @@ class Azurite:
     def __init__(self, certificates: Certificates, directory: Path, accounts: Sequence[str]) -> None:
         self._certificates = certificates
         self._directory = directory
-        self._accounts = accounts
+        self.keys = {name: base64.b64encode(os.urandom(64)).decode() for name in accounts}
+        """Account → its key: whoever has it may do anything, as in Azure. The app is told none."""
         self._process: asyncio.subprocess.Process | None = None
         self._output: asyncio.Task[None] | None = None
         self._endpoints: dict[str, str] = {}
@@ -43,9 +54,13 @@ class Azurite:
         if node is None or not SCRIPT.exists():
             raise AzuriteFailed("Azurite is not installed: it needs Node 20 or newer, then `npm ci`")
         self._process = await asyncio.create_subprocess_exec(
-            *leashed(node, *self._arguments()),
+            *leashed(node, "--require", str(RIGHTS), *self._arguments()),
             cwd=self._directory,
-            env={"PATH": os.environ.get("PATH", ""), "AZURITE_ACCOUNTS": self._account_keys()},
+            env={
+                "PATH": os.environ.get("PATH", ""),
+                "AZURITE_ACCOUNTS": ";".join(f"{name}:{key}" for name, key in self.keys.items()),
+                "AZURITE_APPEND_ONLY": json.dumps(APPEND_ONLY),
+            },
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
             start_new_session=True,
@@ -56,6 +71,23 @@ class Azurite:
             await self.stop()
             raise AzuriteFailed(f"Azurite did not listen within {START_S:.0f} s") from late
         self._output = asyncio.create_task(self._drain())
+        await asyncio.gather(*(self._prepare(account) for account in self.keys))
+
+    async def _prepare(self, account: str) -> None:
+        """Make what a deployment's template makes in Azure, for the app may not."""
+        from azure.core.credentials import AzureNamedKeyCredential
+        from azure.data.tables.aio import TableServiceClient
+        from azure.storage.blob.aio import BlobServiceClient
+
+        tables, blobs = self.endpoint("Table", account), self.endpoint("Blob", account)
+        verify = str(self._certificates.authority)
+        owner = AzureNamedKeyCredential(account, self.keys[account])
+        async with (
+            TableServiceClient(tables, credential=owner, connection_verify=verify) as table_service,
+            BlobServiceClient(blobs, credential=owner, connection_verify=verify) as blob_service,
+        ):
+            await table_service.create_table(TABLE)
+            await blob_service.create_container(CONTAINER)
 
     def endpoint(self, service: str, account: str) -> str:
         return f"{self._endpoints[service]}/{account}"
@@ -81,10 +113,6 @@ class Azurite:
         tls = ["--cert", str(self._certificates.chain), "--key", str(self._certificates.key)]
         modes = ["--inMemoryPersistence", "--silent", "--skipApiVersionCheck", "--disableTelemetry"]
         return [str(SCRIPT), *hosts, *ports, *tls, *modes, "--oauth", "basic"]
-
-    def _account_keys(self) -> str:
-        """Azurite wants a key for each account; nobody is told it, so only tokens open the door."""
-        return ";".join(f"{name}:{base64.b64encode(os.urandom(64)).decode()}" for name in self._accounts)
 
     async def _read_endpoints(self) -> None:
         while len(self._endpoints) < len(SERVICES):

@@ -42,6 +42,9 @@ class Endpoints:
     service_bus: str
     identity: str
     identity_header: str
+    checkpoints: str
+    vault_key: str
+    vault_scope: str
 
 
 DEPLOYMENTS: Mapping[str, Deployment] = {
@@ -125,6 +128,10 @@ def settings_for(deployment: Deployment, world: World, endpoints: Endpoints, pol
         "JML_API_AUDIENCE": API_AUDIENCE,
         "JML_SWEEP_SCHEDULE": "0 */15 * * * *",
         "JML_RELEASE_SCHEDULE": "0 * * * * *",
+        "JML_CHECKPOINT_SCHEDULE": "30 * * * * *",
+        "JML_CHECKPOINTS_CONTAINER": endpoints.checkpoints,
+        "JML_CHECKPOINT_VAULT_KEY": endpoints.vault_key,
+        "JML_CHECKPOINT_VAULT_SCOPE": endpoints.vault_scope,
         "IDENTITY_ENDPOINT": endpoints.identity,
         "IDENTITY_HEADER": endpoints.identity_header,
     }

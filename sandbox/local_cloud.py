@@ -15,7 +15,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import IO, Any, Self
 
-from sandbox.azurite import Azurite
+from sandbox.azurite import CONTAINER, Azurite
 from sandbox.certificates import create_certificates
 from sandbox.control import control_application
 from sandbox.deployments import (
@@ -32,6 +32,7 @@ from sandbox.entra import Entra
 from sandbox.faults import FaultBoard
 from sandbox.functions_process import ROOT, FunctionsProcess
 from sandbox.graph import GraphService
+from sandbox.keyvault import KeyVault
 from sandbox.managed_identity import PATH as IDENTITY_PATH
 from sandbox.managed_identity import ManagedIdentityEndpoint
 from sandbox.recorder import Recorder
@@ -66,6 +67,8 @@ class LocalCloud:
         self._stack = AsyncExitStack()
         self.brokers: dict[str, Broker] = {}
         self.functions: dict[str, FunctionsProcess] = {}
+        self.vaults: dict[str, KeyVault] = {}
+        self.azurite: Azurite
         self._settings: dict[str, dict[str, str]] = {}
 
     async def __aenter__(self) -> Self:
@@ -95,17 +98,18 @@ class LocalCloud:
         """Azurite starts while the world is read, for each takes a second or two; the app comes last."""
         self._directory = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="jml-sandbox-")))
         self.certificates = create_certificates(self._directory)
-        azurite = Azurite(self.certificates, self._directory, storage_accounts(self._names))
-        self._stack.push_async_callback(azurite.stop)
+        self.azurite = Azurite(self.certificates, self._directory, storage_accounts(self._names))
+        self._stack.push_async_callback(self.azurite.stop)
         self._bind()
-        await _together(azurite.start(), self._serve())
+        await _together(self.azurite.start(), self._serve())
         for deployment in self.deployments:
-            self._settings[deployment.name] = self._settings_of(deployment, azurite)
+            self._settings[deployment.name] = self._settings_of(deployment)
         await _together(*(self._start_functions(deployment) for deployment in self.deployments))
 
     def _bind(self) -> None:
         """Every address is known before anything is served, for each part names the others' in its answers."""
-        self._sockets = {name: bind() for name in ("login", "graph", "identity", "control")}
+        vaults = (f"vault {name}" for name in self._names)
+        self._sockets = {name: bind() for name in ("login", "graph", "identity", "control", *vaults)}
         for listener in self._sockets.values():
             self._stack.callback(listener.close)
         self.login_url = f"https://localhost:{port_of(self._sockets['login'])}"
@@ -118,6 +122,13 @@ class LocalCloud:
         self.deployments = chosen(self._names, self.world)
         self._start_brokers()
         tls = self.certificates.server_context()
+        for deployment in self.deployments:
+            name = f"vault {deployment.name}"
+            url = f"https://localhost:{port_of(self._sockets[name])}"
+            vault = KeyVault(self.entra, self.world.applications[deployment.application], url)
+            self.vaults[deployment.name] = vault
+            runner = await serve(vault.application(), self._sockets[name], tls)
+            self._stack.push_async_callback(runner.cleanup)
         for name, application, context in (
             ("login", self.entra.application(), tls),
             ("graph", self.graph.application(), tls),
@@ -147,14 +158,18 @@ class LocalCloud:
         graph.audiences = {self.graph_url}
         return world, graph
 
-    def _settings_of(self, deployment: Deployment, azurite: Azurite) -> dict[str, str]:
+    def _settings_of(self, deployment: Deployment) -> dict[str, str]:
+        account, vault = deployment.storage_account, self.vaults[deployment.name]
         endpoints = Endpoints(
             login=self.login_url,
             graph=self.graph_url,
-            tables=azurite.endpoint("Table", deployment.storage_account),
+            tables=self.azurite.endpoint("Table", account),
             service_bus=self.brokers[deployment.name].connection_string,
             identity=self.identity_url,
             identity_header=self._identities.admit(deployment.application),
+            checkpoints=f"{self.azurite.endpoint('Blob', account)}/{CONTAINER}",
+            vault_key=vault.key_url,
+            vault_scope=vault.scope,
         )
         app_settings = settings_for(deployment, self.world, endpoints, self._policy)
         return app_settings | self.certificates.environment() | self._overrides

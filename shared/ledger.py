@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -71,6 +72,9 @@ class LedgerRow:
         return asdict(self)
 
 
+FIELDS = {field.name for field in fields(LedgerRow)}
+
+
 def canonical(value: object) -> str:
     """One text for one value: sorted keys, no spaces, no NaN."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -89,28 +93,35 @@ def faults(rows: Sequence[Mapping[str, Any]]) -> list[str]:
 
     `rows` are documents of LedgerRow, as the evidence carries them.
     """
+    return breaks(rows) + _closing_faults(rows)
+
+
+def breaks(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The same of rows that need not be all: where the chain is not what was written."""
     found: list[str] = []
-    prev = GENESIS
-    for position, row in enumerate(rows):
-        where = f"row {position}"
-        if row.get("seq") != position:
-            found.append(f"{where}: carries sequence number {row.get('seq')}: a row was dropped, added or moved here")
+    prev, expected = GENESIS, 0
+    for row in rows:
+        seq = row.get("seq")
+        where = f"row {seq if type(seq) is int else expected}"
+        if seq != expected:
+            found.append(f"{where}: row {expected} was expected here: a row was dropped, added or moved")
+        expected = (seq if type(seq) is int else expected) + 1
         if row.get("prev") != prev:
             found.append(f"{where}: does not follow the row before it")
         parts = [row.get(name) for name in ("run", "seq", "at", "kind", "step", "data", "prev")]
-        if _digest(parts) != row.get("hash"):
+        if _digest(parts) != row.get("hash") or set(row) != FIELDS:
             found.append(f"{where}: its content was changed after it was written")
         if row.get("run") != rows[0].get("run"):
             found.append(f"{where}: belongs to another run")
         prev = str(row.get("hash"))
-    return found + _closing_faults(rows)
+    return found
 
 
 def _digest(parts: object) -> str:
     """The hash of these parts; of what no ledger could have written, none."""
     try:
         return hashlib.sha256(canonical(parts).encode()).hexdigest()
-    except ValueError:
+    except (TypeError, ValueError):
         return ""
 
 
@@ -176,6 +187,21 @@ class Ledger:
         """Write the closing row: the outcome, the number of rows with this one, and the head before it."""
         closing = {**data, "rows": len(self.rows) + 1, "head": self.head}
         await self.append([Entry(Kind.CLOSED, closing)], now)
+
+
+PROPERTIES = {"at", "kind", "step", "prev", "hash", "data"}
+
+
+def document_of(row: Row) -> dict[str, Any]:
+    """A stored row as evidence carries it, whatever was done to it: what cannot be read shows in `faults`."""
+    values: dict[str, Any] = dict(row.values)
+    try:
+        values["data"] = json.loads(str(values.get("data")))
+    except (ValueError, RecursionError):
+        values["data"] = None
+    seq = int(row.key) if re.match(r"\d{8}\Z", row.key) else row.key
+    known = {name: values.get(name) for name in sorted(PROPERTIES)}
+    return {"run": row.partition, "seq": seq, **known} | {name: values[name] for name in values.keys() - PROPERTIES}
 
 
 def _to_row(row: LedgerRow) -> Row:

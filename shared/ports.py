@@ -51,6 +51,52 @@ class TableStore(Protocol):
         """One page of the same, and the continuation of the next (None: that was the last)."""
         ...
 
+    def scan(self, table: str) -> AsyncIterator[Row]:
+        """Every row of the table by partition and key, page by page: for checking all of it, not for serving."""
+        ...
+
+
+class Blobs(Protocol):
+    """Blobs by name. Every method may raise Transient."""
+
+    async def get(self, name: str) -> bytes | None: ...
+
+    def names(self) -> AsyncIterator[str]:
+        """All of them, in their order."""
+        ...
+
+
+class Container(Blobs, Protocol):
+    """Blobs of which new ones can be added, and none changed or deleted."""
+
+    async def add(self, name: str, content: bytes) -> None:
+        """Conflict when there is one of that name."""
+        ...
+
+
+@dataclass(frozen=True)
+class KeyName:
+    """A signing key: where it is kept, and its thumbprint (RFC 7638), which follows from the key itself."""
+
+    id: str
+    thumbprint: str
+
+
+class Signer(Protocol):
+    async def key(self) -> KeyName:
+        """The key that signs. Raises Denied, Refused or Transient when it cannot be had."""
+        ...
+
+    async def sign(self, digest: bytes) -> bytes:
+        """RS256 over a SHA-256 digest, with that key."""
+        ...
+
+
+class Verifier(Protocol):
+    async def refusal(self, key: KeyName, digest: bytes, signature: bytes) -> str:
+        """Why this is no signature by a key that is trusted; empty when it is one."""
+        ...
+
 
 @dataclass(frozen=True)
 class Message:

@@ -12,6 +12,8 @@ from shared.errors import InvalidConfiguration
 from shared.guid import GUID
 
 SERVICE_BUS = "JML_SERVICEBUS"
+VAULT_KEY, VAULT_SCOPE = "JML_CHECKPOINT_VAULT_KEY", "JML_CHECKPOINT_VAULT_SCOPE"
+KEY_FILE = "JML_CHECKPOINT_KEY_FILE"
 
 
 class Deployment(StrEnum):
@@ -31,6 +33,15 @@ class Bus:
 
 
 @dataclass(frozen=True)
+class Signing:
+    """The key that signs checkpoints: in Key Vault (its address, and the token scope of the cloud), or a file."""
+
+    vault_key: str = ""
+    vault_scope: str = ""
+    key_file: Path | None = None
+
+
+@dataclass(frozen=True)
 class Settings:
     """All of them; endpoints without a slash at the end."""
 
@@ -47,7 +58,10 @@ class Settings:
     api_audience: str
     sweep_schedule: str
     release_schedule: str
+    checkpoint_schedule: str
+    checkpoints: str
     bus: Bus
+    signing: Signing
 
 
 @dataclass(frozen=True)
@@ -61,6 +75,16 @@ class _Check:
 _DEPLOYMENT = _Check("commercial or gov", lambda value: value in set(Deployment))
 _FILE = _Check("the path of an existing file", lambda value: Path(value).is_file())
 _ENDPOINT = _Check("an https address", lambda value: re.match(r"^https://[^/]+", value))
+_CONTAINER = _Check("the https address of a blob container", lambda value: re.match(r"^https://[^/]+/.", value))
+_VAULT_KEY = _Check(
+    "the https address of a key: https://<vault>/keys/<name>, with or without a version",
+    lambda value: re.match(r"^https://[^/]+/keys/[0-9A-Za-z-]+(/[0-9a-f]{32})?$", value),
+)
+_SCOPE = _Check(
+    "the scope of the vault's tokens, https://vault.azure.net/.default in the public cloud",
+    lambda value: re.match(r"^https://[^/]+/\.default$", value),
+)
+_KEY_FILE = _Check("the path of a PEM file with a private key", lambda value: _has_private_key(Path(value)))
 _GUID = _Check("a GUID in small letters", GUID.match)
 _SCHEDULE = _Check("an NCRONTAB expression of six fields", lambda value: len(value.split()) == 6)
 _TEXT = _Check("a value", bool)
@@ -79,6 +103,8 @@ _FIELDS: dict[str, tuple[str, _Check]] = {
     "api_audience": ("JML_API_AUDIENCE", _GUID),
     "sweep_schedule": ("JML_SWEEP_SCHEDULE", _SCHEDULE),
     "release_schedule": ("JML_RELEASE_SCHEDULE", _SCHEDULE),
+    "checkpoint_schedule": ("JML_CHECKPOINT_SCHEDULE", _SCHEDULE),
+    "checkpoints": ("JML_CHECKPOINTS_CONTAINER", _CONTAINER),
 }
 """Field of Settings → the setting's name and what it must be."""
 
@@ -103,7 +129,29 @@ def load_settings(environment: Mapping[str, str]) -> Settings:
             f"exactly one of {SERVICE_BUS} (a connection string) and {SERVICE_BUS}__fullyQualifiedNamespace "
             "(with a managed identity) was expected"
         )
+    signing, wrong = _signing(environment)
+    problems += wrong
     if problems:
         raise InvalidConfiguration("settings", problems)
     texts = {field: value.rstrip("/") for field, value in values.items() if field not in ("deployment", "policy")}
-    return Settings(deployment=Deployment(values["deployment"]), policy=Path(values["policy"]), bus=bus, **texts)
+    deployment, policy = Deployment(values["deployment"]), Path(values["policy"])
+    return Settings(deployment=deployment, policy=policy, bus=bus, signing=signing, **texts)
+
+
+def _signing(environment: Mapping[str, str]) -> tuple[Signing, list[str]]:
+    """The signing key, and what is wrong with its settings: exactly one way to name it."""
+    key, scope, file = (environment.get(name, "").strip() for name in (VAULT_KEY, VAULT_SCOPE, KEY_FILE))
+    problems: list[str] = []
+    if bool(key) == bool(file):
+        problems.append(f"exactly one of {VAULT_KEY} (a key in Key Vault) and {KEY_FILE} (a PEM file) was expected")
+    checks = ((VAULT_KEY, key, _VAULT_KEY, key), (VAULT_SCOPE, scope, _SCOPE, key), (KEY_FILE, file, _KEY_FILE, file))
+    problems += [
+        f"{name} is {value!r}: {check.expected} was expected"
+        for name, value, check, wanted in checks
+        if wanted and not check.accepts(value)
+    ]
+    return Signing(key, scope, Path(file) if file else None), problems
+
+
+def _has_private_key(path: Path) -> bool:
+    return path.is_file() and b"PRIVATE KEY-----" in path.read_bytes()

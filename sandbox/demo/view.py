@@ -116,3 +116,12 @@ class View:
             what = facts.get("group") or facts.get("object") or facts.get("tenant", "")
             table.add_row(finding["kind"], self.names.get(what, what), finding["reason"])
         self.console.print(table)
+
+    def anchor(self, evidence: Mapping[str, Any]) -> None:
+        """What vouches for the evidence from outside the app's reach."""
+        anchor = evidence["chain"]["anchor"]
+        if isinstance(anchor, Mapping):
+            text = f"anchored by checkpoint {anchor['number']} of {anchor['at']}, signed with {anchor['key']}"
+            self.console.print(f"  {text}", soft_wrap=True)
+        else:
+            self.console.print(f"  {anchor}")

@@ -9,10 +9,12 @@ from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
 from azure.identity import ManagedIdentityCredential as BlockingManagedIdentityCredential
 from azure.identity.aio import ClientAssertionCredential, ManagedIdentityCredential
 
+from shared.adapters.blobs import BlobContainer
 from shared.adapters.graph import GraphTenant
 from shared.adapters.keys import SigningKeys
 from shared.adapters.servicebus import ServiceBus
 from shared.adapters.sign_in import NEEDS_CONSENT, is_refusal
+from shared.adapters.signing import FileSigner, VaultSigner
 from shared.adapters.tables import Tables
 from shared.clock import Clock
 from shared.errors import Denied, Transient
@@ -47,6 +49,18 @@ class Cloud:
     @cached_property
     def tables(self) -> Tables:
         return Tables(self._settings.tables_endpoint, self.identity)
+
+    @cached_property
+    def checkpoints(self) -> BlobContainer:
+        return BlobContainer(self._settings.checkpoints, self.identity)
+
+    @cached_property
+    def signer(self) -> FileSigner | VaultSigner:
+        """One of the two is set: the settings have made sure."""
+        signing = self._settings.signing
+        if signing.key_file is not None:
+            return FileSigner(signing.key_file)
+        return VaultSigner(signing.vault_key, signing.vault_scope, self.identity)
 
     @cached_property
     def messages(self) -> ServiceBus:
@@ -108,7 +122,7 @@ class Cloud:
             await graph.close()
         for credential in self._credentials:
             await credential.close()
-        for name in ("tables", "messages", "keys", "identity"):
+        for name in ("tables", "checkpoints", "signer", "messages", "keys", "identity"):
             if name in self.__dict__:
                 await self.__dict__[name].close()
         if "_assertions" in self.__dict__:

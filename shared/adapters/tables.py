@@ -7,24 +7,20 @@ from typing import Any, TypeVar
 
 from azure.core import MatchConditions
 from azure.core.credentials_async import AsyncTokenCredential
-from azure.core.exceptions import (
-    HttpResponseError,
-    ResourceExistsError,
-    ResourceModifiedError,
-    ResourceNotFoundError,
-    ServiceRequestError,
-    ServiceResponseError,
-)
+from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
 from azure.core.pipeline.transport import AioHttpTransport
 from azure.data.tables import TableEntity, UpdateMode
 from azure.data.tables.aio import TableClient, TableServiceClient
 
+from shared.adapters.failures import named
 from shared.adapters.transactions import Transactions
-from shared.errors import Conflict, Denied, Refused, Transient
 from shared.ports import Row, Value
 
 T = TypeVar("T")
 PAGE = 1000
+ROLE = "Storage Table Data Contributor on that table for the managed identity"
+ROLES = {"ledger": "the role JML Ledger Writer on that table for the managed identity (docs/proof.md)"}
+"""Table → the role that opens it, where it is not the usual one."""
 
 
 class Tables:
@@ -85,7 +81,20 @@ class Tables:
         names = {f"p{position}": name for position, name in enumerate(where)}
         text = " and ".join(["PartitionKey eq @partition", *(f"{name} eq @{alias}" for alias, name in names.items())])
         values = {"partition": partition, **{alias: where[name] for alias, name in names.items()}}
+        return await self._page(table, text, values, size, continuation)
 
+    async def scan(self, table: str) -> AsyncIterator[Row]:
+        more: str | None = None
+        while True:
+            rows, more = await self._page(table, "", {}, PAGE, more)
+            for row in rows:
+                yield row
+            if more is None:
+                return
+
+    async def _page(
+        self, table: str, text: str, values: dict[str, Value], size: int, continuation: str | None
+    ) -> tuple[list[Row], str | None]:
         async def read(client: TableClient) -> tuple[list[Row], str | None]:
             query = client.query_entities(text, parameters=values, results_per_page=size)
             pages = query.by_page(_resume(continuation))
@@ -104,23 +113,8 @@ class Tables:
                     raise
                 await self._service.create_table_if_not_exists(table)
                 return await work(client)
-        except (ServiceRequestError, ServiceResponseError) as error:
-            raise Transient(f"table {table}: {type(error).__name__}") from error
-        except HttpResponseError as error:
-            raise _named(table, error) from error
-
-
-def _named(table: str, error: HttpResponseError) -> Exception:
-    """What the failure means for the caller; the SDK has already repeated what is worth repeating."""
-    if isinstance(error, ResourceExistsError | ResourceModifiedError) or error.status_code in (409, 412):
-        return Conflict(f"table {table}: another writer was first")
-    if isinstance(error, ResourceNotFoundError):
-        return Conflict(f"table {table}: the row is gone")
-    if error.status_code in (408, 429, 500, 503, 504):
-        return Transient(f"table {table}: {error.status_code}")
-    if error.status_code in (401, 403):
-        return Denied(f"table {table}: {error.status_code}", "Storage Table Data Contributor for the managed identity")
-    return Refused(f"table {table}: {error.status_code} {getattr(error, 'error_code', '')}")
+        except AzureError as error:
+            raise named(f"table {table}", error, ROLES.get(table, ROLE)) from error
 
 
 def _is_missing_table(error: HttpResponseError) -> bool:

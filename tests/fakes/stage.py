@@ -21,6 +21,7 @@ from sandbox.world import World, parse_world
 from shared.authorisation import Door
 from shared.errors import Conflict, LostOrder, Transient
 from shared.ports import Graph
+from tests.fakes.checkpoints import MemoryContainer, MemorySigner
 from tests.fakes.clock import FakeClock
 from tests.fakes.graph import SandboxGraph
 from tests.fakes.messages import MemoryMessages, Receive
@@ -92,6 +93,7 @@ class Stage:
         self.wire = Wire()
         self.tables = MemoryTables(self.wire)
         self.messages = MemoryMessages(self.clock, self.wire)
+        self.container, self.signer = MemoryContainer(self.wire), MemorySigner()
         self.graphs = {
             name: SandboxGraph(self.world, name, self.clock, wire=self.wire, budget=budget)
             for name in self.world.tenants
@@ -105,6 +107,8 @@ class Stage:
             graph=self._graph,
             store=self.tables,
             messages=self.messages,
+            checkpoints=self.container,
+            signer=self.signer,
             door=Door("https://login.example", "api://jml", {}, NoKeys()),
             clock=self.clock,
         )

@@ -61,6 +61,10 @@ class MemoryTables:
         page = rows[:size]
         return page, page[-1].key if len(rows) > size else None
 
+    async def scan(self, table: str) -> AsyncIterator[Row]:
+        for _, row in sorted(self.rows[table].items()):
+            yield row
+
     def _matching(self, table: str, partition: str, where: Mapping[str, Value]) -> list[Row]:
         rows = sorted(self.rows[table].items())
         return [

@@ -32,7 +32,9 @@ def test_an_application_that_the_world_leaves_out_is_supplied_at_home_in_its_own
 
 def test_the_gov_deployment_has_its_own_tenant_identity_and_exchange() -> None:
     one = world()
-    ends = Endpoints("https://l", "https://g", "https://t", "Endpoint=sb://b", "http://i", "secret")
+    ends = Endpoints(
+        "https://l", "https://g", "https://t", "Endpoint=sb://b", "http://i", "secret", "https://c", "https://v", "s"
+    )
     commercial, gov = (settings_for(which, one, ends, Path("p")) for which in chosen(("commercial", "gov"), one))
     assert gov["JML_MSSP_TENANT_ID"] == one.tenants["gov"].id
     assert gov["JML_TOKEN_EXCHANGE_SCOPE"] == "api://AzureADTokenExchangeUSGov/.default"

@@ -13,11 +13,18 @@ from jml.reports import MOST, OF_RUNS, Reports
 from jml.state import RunRecord, Runs, RunState
 from shared.bodies import BadRequest
 from shared.errors import NotThere
+from shared.proof import Proof
+from tests.fakes.checkpoints import MemoryContainer, MemorySigner
+from tests.fakes.clock import FakeClock
 from tests.fakes.tables import MemoryTables
 from tests.unit.ledgers import RUN, written
 
 NOW = datetime(2026, 3, 2, 9, tzinfo=UTC)
 ONE, OTHER = "11111111-1111-4111-8111-111111111111", "22222222-2222-4222-8222-222222222222"
+
+
+def over(store: MemoryTables) -> Reports:
+    return Reports(store, Proof(store, MemoryContainer(), MemorySigner(), FakeClock()))
 
 
 @pytest.fixture
@@ -29,7 +36,7 @@ async def reports() -> Reports:
         person = ONE if at < 4 else OTHER
         run = RunRecord(f"0000000{at}-0000-4000-8000-000000000000", person, 1, NOW + timedelta(minutes=at), **closed)  # type: ignore[arg-type]
         await Runs(store).put(run)
-    return Reports(store)
+    return over(store)
 
 
 async def test_runs_are_found_by_person_state_and_outcome(reports: Reports) -> None:
@@ -88,7 +95,7 @@ async def test_a_parameter_that_is_not_expected_is_refused_by_name(reports: Repo
 @given(st.dictionaries(st.sampled_from([*OF_RUNS, "top", "continuation", "x"]), st.text(max_size=20), max_size=3))
 async def test_no_query_makes_another_error(query: dict[str, str]) -> None:
     with contextlib.suppress(BadRequest):
-        assert "runs" in await Reports(MemoryTables()).runs(query)
+        assert "runs" in await over(MemoryTables()).runs(query)
 
 
 @pytest.mark.parametrize(
@@ -104,7 +111,7 @@ async def test_a_run_and_its_evidence_are_found_by_id() -> None:
     store = MemoryTables()
     await written(store)
     await Runs(store).put(RunRecord(RUN, ONE, 1, NOW))
-    reports = Reports(store)
+    reports = over(store)
     found, proof = await reports.run(RUN), await reports.evidence(RUN)
     assert found is not None
     assert found["id"] == RUN

@@ -16,6 +16,8 @@ GUID = "11111111-1111-4111-8111-111111111111"
 def environment(tmp_path: Path) -> dict[str, str]:
     policy = tmp_path / "policy.yaml"
     policy.touch()
+    key = tmp_path / "key.pem"
+    key.write_text("-----BEGIN PRIVATE KEY-----\n")
     return {
         "JML_DEPLOYMENT": "commercial",
         "JML_POLICY": str(policy),
@@ -30,6 +32,9 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "JML_API_AUDIENCE": "00000000-0000-4000-8000-00000000a0d1",
         "JML_SWEEP_SCHEDULE": "0 */15 * * * *",
         "JML_RELEASE_SCHEDULE": "0 * * * * *",
+        "JML_CHECKPOINT_SCHEDULE": "30 * * * * *",
+        "JML_CHECKPOINTS_CONTAINER": "https://blobs.example/checkpoints",
+        "JML_CHECKPOINT_KEY_FILE": str(key),
         "JML_SERVICEBUS": "Endpoint=sb://bus.example;",
     }
 
@@ -63,6 +68,10 @@ def test_an_empty_environment_names_every_setting_at_once(environment: dict[str,
         ("JML_MANAGED_IDENTITY_CLIENT_ID", "   "),
         ("JML_SWEEP_SCHEDULE", "*/15 * * * *"),
         ("JML_API_AUDIENCE", ""),
+        ("JML_CHECKPOINT_SCHEDULE", "hourly"),
+        ("JML_CHECKPOINTS_CONTAINER", "https://blobs.example"),
+        ("JML_CHECKPOINTS_CONTAINER", "http://blobs.example/checkpoints"),
+        ("JML_CHECKPOINT_KEY_FILE", "/no/such/key.pem"),
     ],
 )
 def test_a_setting_that_is_wrong_is_named_with_what_was_expected(
@@ -88,3 +97,45 @@ def test_service_bus_is_named_by_namespace_or_by_connection_string_but_not_both(
         load_settings({**environment, **namespace})
     del environment["JML_SERVICEBUS"]
     assert load_settings({**environment, **namespace}).bus.namespace == "bus.example"
+
+
+VAULT_KEY = "https://vault.example/keys/checkpoints"
+SCOPE = "https://vault.azure.net/.default"
+
+
+def test_checkpoints_are_signed_by_a_vault_or_by_a_file_but_not_both(environment: dict[str, str]) -> None:
+    vault = {"JML_CHECKPOINT_VAULT_KEY": VAULT_KEY, "JML_CHECKPOINT_VAULT_SCOPE": SCOPE}
+    for wrong in ({**environment, **vault}, {n: v for n, v in environment.items() if n != "JML_CHECKPOINT_KEY_FILE"}):
+        with pytest.raises(InvalidConfiguration) as caught:
+            load_settings(wrong)
+        [problem] = caught.value.problems
+        assert "exactly one of JML_CHECKPOINT_VAULT_KEY" in problem
+        assert "JML_CHECKPOINT_KEY_FILE" in problem
+    del environment["JML_CHECKPOINT_KEY_FILE"]
+    signing = load_settings({**environment, **vault}).signing
+    assert (signing.vault_key, signing.vault_scope, signing.key_file) == (VAULT_KEY, SCOPE, None)
+
+
+@pytest.mark.parametrize(
+    ("key", "scope"),
+    [
+        ("https://vault.example", SCOPE),
+        ("http://vault.example/keys/checkpoints", SCOPE),
+        (f"{VAULT_KEY}/sign", SCOPE),
+        (VAULT_KEY, ""),
+        (VAULT_KEY, "https://vault.azure.net"),
+    ],
+)
+def test_a_vault_key_needs_its_whole_address_and_the_clouds_scope(
+    environment: dict[str, str], key: str, scope: str
+) -> None:
+    del environment["JML_CHECKPOINT_KEY_FILE"]
+    with pytest.raises(InvalidConfiguration, match="JML_CHECKPOINT_VAULT_"):
+        load_settings({**environment, "JML_CHECKPOINT_VAULT_KEY": key, "JML_CHECKPOINT_VAULT_SCOPE": scope})
+
+
+def test_a_key_file_without_a_private_key_is_named_at_the_start(environment: dict[str, str], tmp_path: Path) -> None:
+    public = tmp_path / "public.pem"
+    public.write_text("-----BEGIN PUBLIC KEY-----\n")
+    with pytest.raises(InvalidConfiguration, match="JML_CHECKPOINT_KEY_FILE"):
+        load_settings({**environment, "JML_CHECKPOINT_KEY_FILE": str(public)})
