@@ -29,6 +29,10 @@ SETTINGS = {
     "JML_TOKEN_EXCHANGE_SCOPE": "api://AzureADTokenExchange/.default",
     "JML_SWEEP_SCHEDULE": "0 */15 * * * *",
     "JML_RELEASE_SCHEDULE": "0 * * * * *",
+    "JML_CHECKPOINT_SCHEDULE": "30 * * * * *",
+    "JML_CHECKPOINTS_CONTAINER": "https://localhost:1/checkpoints",
+    "JML_CHECKPOINT_VAULT_KEY": "https://localhost:1/keys/checkpoints",
+    "JML_CHECKPOINT_VAULT_SCOPE": "https://vault.azure.net/.default",
     "JML_SERVICEBUS__fullyQualifiedNamespace": "bus.example",
     **dict.fromkeys(
         (

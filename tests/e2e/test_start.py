@@ -29,6 +29,10 @@ GOOD = {
     "JML_API_AUDIENCE": "00000000-0000-4000-8000-00000000a0d1",
     "JML_SWEEP_SCHEDULE": "0 */15 * * * *",
     "JML_RELEASE_SCHEDULE": "0 * * * * *",
+    "JML_CHECKPOINT_SCHEDULE": "30 * * * * *",
+    "JML_CHECKPOINTS_CONTAINER": "https://localhost:1/checkpoints",
+    "JML_CHECKPOINT_VAULT_KEY": "https://localhost:1/keys/checkpoints",
+    "JML_CHECKPOINT_VAULT_SCOPE": "https://vault.azure.net/.default",
     "JML_SERVICEBUS": "Endpoint=sb://localhost;SharedAccessKeyName=a;SharedAccessKey=b;UseDevelopmentEmulator=true;",
 }
 BAD = {
