@@ -11,7 +11,9 @@ from jml.gather import literal
 from jml.permissions import PERMISSIONS, PRIVILEGED_ROLE, Permission, TenantRole
 from jml.services import Services
 from jml.state import PEOPLE, People
+from shared.checkpoints import name_of
 from shared.errors import Conflict, Denied, Refused, Transient
+from shared.ledger import TABLE as LEDGER
 from shared.ports import Call, Row
 from shared.replies import describe, expect
 
@@ -35,7 +37,7 @@ async def examine(services: Services, granted: Granted) -> list[Check]:
     checks: list[Check] = []
     for role, tenant in tenants:
         checks += await _tenant(services, granted, role, tenant)
-    for look in (_canary, _scope, _protected, _tables, _queues, _unlinked):
+    for look in (_canary, _scope, _protected, _tables, _proof, _queues, _unlinked):
         try:
             checks += await look(services)
         except (Denied, Refused, Transient) as error:
@@ -108,6 +110,19 @@ async def _tables(services: Services) -> list[Check]:
     with contextlib.suppress(Conflict):
         await services.store.replace(PEOPLE, nobody)
     return [Check("storage tables", ok=True, detail="can be read and written")]
+
+
+async def _proof(services: Services) -> list[Check]:
+    """The signing key and the container can be reached, and the app itself cannot change what the ledger says."""
+    key = await services.signer.key()
+    await services.checkpoints.get(name_of(0))
+    try:
+        with contextlib.suppress(Conflict):
+            await services.store.replace(LEDGER, Row("doctor", "doctor", {}, 'W/"0"'))
+        guarded = Check("ledger", ok=False, detail="the app may change rows: its role is too wide (docs/proof.md)")
+    except Denied:
+        guarded = Check("ledger", ok=True, detail="the app may read and add, and cannot change a row")
+    return [Check("checkpoints", ok=True, detail=f"can be read; the key that signs is {key.id}"), guarded]
 
 
 async def _queues(services: Services) -> list[Check]:
