@@ -144,7 +144,8 @@ def _signing(environment: Mapping[str, str]) -> tuple[Signing, list[str]]:
     problems: list[str] = []
     if bool(key) == bool(file):
         problems.append(
-            f"exactly one of {VAULT_KEY} (a key in Key Vault, with {VAULT_SCOPE}) and {KEY_FILE} (a PEM file) was expected"
+            f"exactly one of {VAULT_KEY} (a key in Key Vault, with {VAULT_SCOPE}) and {KEY_FILE} (a PEM file) was "
+            "expected"
         )
     checks = ((VAULT_KEY, key, _VAULT_KEY, key), (VAULT_SCOPE, scope, _SCOPE, key), (KEY_FILE, file, _KEY_FILE, file))
     problems += [
