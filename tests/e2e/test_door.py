@@ -10,10 +10,14 @@ import pytest
 from tests.e2e.conftest import Open
 from tests.e2e.scenario import AUDITOR, Scenario, now
 from tests.e2e.worlds import person_of, team
+from tests.fakes.routes import HEALTH, routes
 
 pytestmark = pytest.mark.e2e
 UNKNOWN = "11111111-2222-4333-8444-555555555555"
 HOUR = 3600
+DOORS = [(*name.split(" "), name) for name in routes() if name != HEALTH]
+"""Method, path and both of every route that asks who is there."""
+EVERYBODY = {**AUDITOR, "roles": ["Auditor", "Operator", "Approver"]}
 
 
 @pytest.fixture(scope="module")
@@ -81,13 +85,21 @@ REFUSED: dict[str, tuple[int, dict[str, Any]]] = {
 }
 
 
-@pytest.mark.parametrize("path", ["/runs", f"/runs/{UNKNOWN}", f"/runs/{UNKNOWN}/evidence", "/runs?top=x"])
+def _knock(scenario: Scenario, method: str, path: str, token: str | None, body: bytes | None = None) -> httpx.Response:
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return scenario.http.request(method, f"{scenario.functions}/api/{path}", headers=headers, content=body)
+
+
 @pytest.mark.parametrize("case", REFUSED)
-def test_a_token_that_proves_too_little_opens_nothing(scenario: Scenario, case: str, path: str) -> None:
+def test_a_token_that_proves_too_little_opens_nothing(scenario: Scenario, case: str) -> None:
+    """Whatever is behind the door: every route of the app, and a query with a mistake."""
     status, how = REFUSED[case]
-    reply = scenario.ask(path, scenario.token(**how))
-    assert _is_problem(reply, status), reply.text
-    assert ("WWW-Authenticate" in reply.headers) == (status == 401)
+    token = scenario.token(**how)
+    asked = [(method, path.replace("{id}", UNKNOWN)) for method, path, _ in DOORS]
+    for method, path in [*asked, ("GET", "runs?top=x")]:
+        reply = _knock(scenario, method, path, token)
+        assert _is_problem(reply, status), (method, path, reply.text)
+        assert ("WWW-Authenticate" in reply.headers) == (status == 401)
 
 
 @pytest.mark.parametrize(
@@ -116,11 +128,26 @@ STRANGE = {
 }
 
 
-@pytest.mark.parametrize("tail", ["", "/evidence"])
 @pytest.mark.parametrize("case", STRANGE)
-def test_a_strange_id_is_not_found_or_refused(scenario: Scenario, case: str, tail: str) -> None:
-    reply = scenario.ask(f"/runs/{STRANGE[case]}{tail}")
-    assert reply.status_code in (400, 404, 414), reply.text
+def test_a_strange_id_is_not_found_or_refused(scenario: Scenario, case: str) -> None:
+    token = scenario.token(claims=EVERYBODY)
+    for method, path, name in DOORS:
+        if "{id}" in path:
+            body = b'{"digest": "%s"}' % (b"0" * 64) if method == "POST" else None
+            reply = _knock(scenario, method, path.replace("{id}", STRANGE[case]), token, body)
+            assert reply.status_code in (400, 404, 414), (name, reply.text)
+
+
+@pytest.mark.parametrize("size", [17_000, 10_000_000])
+def test_a_body_that_is_too_large_is_refused_as_such_and_only_to_those_who_may_come_in(
+    scenario: Scenario, size: int
+) -> None:
+    body = b'{"digest": "' + b"0" * size + b'"}'
+    for method, path, name in DOORS:
+        if method == "POST":
+            where = path.replace("{id}", UNKNOWN)
+            assert _is_problem(_knock(scenario, method, where, scenario.token(claims=EVERYBODY), body), 413), name
+            assert _is_problem(_knock(scenario, method, where, None, body), 401), name
 
 
 @pytest.mark.parametrize("tail", ["", "/evidence"])
