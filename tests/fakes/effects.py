@@ -39,8 +39,11 @@ def _outside(step: Doc, state: Doc) -> bool:
 
 
 def _marked(step: Doc, state: Doc) -> bool:
+    """Kept until then, or longer: a later run may have moved the end of the retention on."""
     user = _user(step, state)
-    return user is None or (user.get("onPremisesExtensionAttributes") or {}).get(step["attribute"]) == step["until"]
+    return (
+        user is None or str((user.get("onPremisesExtensionAttributes") or {}).get(step["attribute"])) >= step["until"]
+    )
 
 
 IS_SO: dict[str, Callable[[Doc, Doc], bool]] = {
