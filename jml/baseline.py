@@ -80,11 +80,8 @@ def shrunken(gone: int, linked: int, share: float) -> bool:
 @dataclass(frozen=True)
 class Baselines:
     store: TableStore
+    decisions: Decisions
     clock: Clock
-
-    @property
-    def _decisions(self) -> Decisions:
-        return Decisions(self.store, self.clock)
 
     async def get(self) -> Baseline | None:
         row = await self.store.get(TABLE, PARTITION, KEY)
@@ -96,18 +93,18 @@ class Baselines:
         digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
         if not shrunken(len(names), linked, share):
             if known is not None and known.standing is Standing.FAULT:
-                await self._decisions.answer(known.question, {"decision": "the source is whole again", "by": ""})
+                await self.decisions.answer(known.question, {"decision": "the source is whole again", "by": ""})
                 await self._put(replace(known, standing=Standing.GOOD, people=()))
             return True
         if known is not None and known.digest == digest and known.standing is not Standing.GOOD:
             return known.standing is Standing.ACCEPTED
         if known is not None and known.standing is Standing.FAULT:
-            await self._decisions.answer(known.question, {"decision": "it has changed since", "by": ""})
+            await self.decisions.answer(known.question, {"decision": "it has changed since", "by": ""})
         version = known.version if known else ""
         now = self.clock.now()
         fault = Baseline(Standing.FAULT, digest, len(names), linked, now, tuple(names[:SHOWN]), version=version)
         facts = {"type": "jml.baseline", "digest": digest, "gone": len(names), "linked": linked}
-        await self._decisions.open(fault.question, facts, [])
+        await self.decisions.open(fault.question, facts, [])
         await self._put(fault)
         warn("source shrunken", gone=len(names), linked=linked, digest=digest)
         return False
@@ -119,7 +116,7 @@ class Baselines:
             raise NotThere("the source is whole: there is nothing to accept")
         if known.digest != seen:
             raise Undecidable("digest: that of the fault as it is now was expected; look at it again", known.digest)
-        await self._decisions.answer(
+        await self.decisions.answer(
             known.question, {"decision": "accepted", "by": caller.object_id, "digest": known.digest}
         )
         accepted = replace(known, standing=Standing.ACCEPTED, by=caller.object_id)

@@ -16,6 +16,7 @@ from jml.people import Cause
 from shared.clock import Clock, from_text, to_text
 from shared.ledger import Entry, Kind, Ledger, canonical
 from shared.ports import TableStore
+from shared.proof import Proof
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class Decisions:
     """The ledgers of questions."""
 
     store: TableStore
+    proof: Proof
     clock: Clock
 
     async def open(self, question: str, facts: Mapping[str, Any], plan: Iterable[Member]) -> None:
@@ -69,10 +71,10 @@ class Decisions:
         Raises LostOrder when somebody else answers at the same moment.
         """
         ledger = await Ledger.load(self.store, question)
-        if ledger.closed:
-            return
-        ledger.stage([Entry(Kind.DECIDED, facts)], self.clock.now())
-        await ledger.close({"outcome": facts["decision"]}, self.clock.now())
+        if not ledger.closed:
+            ledger.stage([Entry(Kind.DECIDED, facts)], self.clock.now())
+            await ledger.close({"outcome": facts["decision"]}, self.clock.now())
+        await self.proof.closed(ledger)
 
     async def plan(self, question: str) -> list[Member]:
         """The plan as it stands."""

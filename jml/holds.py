@@ -44,15 +44,12 @@ class Holds:
     policy: Policy
     corporate: CorporateTenant
     store: TableStore
+    decisions: Decisions
     clock: Clock
 
     @property
     def _held(self) -> HoldRows:
         return HoldRows(self.store)
-
-    @property
-    def _decisions(self) -> Decisions:
-        return Decisions(self.store, self.clock)
 
     async def open(self, rows: Sequence[Scheduled], direction: Direction, reason: str) -> Hold:
         """Hold these offboardings. The question comes before the hold, and the hold before the rows that it holds."""
@@ -69,7 +66,7 @@ class Holds:
             expires_at=add(now, self.policy.limits.hold),
         )
         facts = {"type": "jml.hold", "direction": direction.value, "reason": reason, "digest": made.digest}
-        await self._decisions.open(made.id, facts, members)
+        await self.decisions.open(made.id, facts, members)
         if (known := await self._held.get(made.id)) is None:
             await self._held.put(made)
             warn("held", hold=made.id, people=made.people, reason=reason)
@@ -86,7 +83,7 @@ class Holds:
         members = await self._plan_again(found)
         if (now := digest(members)) != found.digest:
             facts = {"decision": "held again", "by": caller.object_id, "digest": now, "released": seen}
-            await self._decisions.revise(name, facts, members)
+            await self.decisions.revise(name, facts, members)
             await self._held.put(replace(found, digest=now, people=len(members)))
             raise Undecidable("the plan has changed since: look at it again, and release it with its new digest", now)
         return await self._decide(found, HoldState.RELEASED, caller.object_id)
@@ -114,7 +111,7 @@ class Holds:
             raise NotThere("there is no hold of that id")
         if found.state is not HoldState.OPEN:
             raise Undecidable(f"the hold is {found.state} already")
-        if any(caller.object_id in member.accounts for member in await self._decisions.plan(name)):
+        if any(caller.object_id in member.accounts for member in await self.decisions.plan(name)):
             raise Forbidden("nobody decides about themselves: another Approver has to")
         if seen != found.digest:
             raise Undecidable("digest: that of the plan as it is now was expected; look at it again", found.digest)
@@ -144,9 +141,9 @@ class Holds:
         return decided
 
     async def _carry_out(self, held: Hold) -> None:
-        await self._decisions.answer(held.id, {"decision": held.state.value, "by": held.by, "digest": held.digest})
+        await self.decisions.answer(held.id, {"decision": held.state.value, "by": held.by, "digest": held.digest})
         released = held.state is HoldState.RELEASED
-        approved = {one.person for one in await self._decisions.plan(held.id)} if released else set()
+        approved = {one.person for one in await self.decisions.plan(held.id)} if released else set()
         for one in await self._rows(held):
             row = one.offboarding
             if held.state is HoldState.REFUSED:

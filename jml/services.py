@@ -8,6 +8,7 @@ from functools import cached_property
 
 from jml.baseline import Baselines
 from jml.breaker import Breaker
+from jml.decisions import Decisions
 from jml.gather import MsspTenant
 from jml.holds import Holds
 from jml.lifecycle import Lifecycle
@@ -84,16 +85,20 @@ class Services:
         return Breaker(self.policy.limits, self.store, self.clock)
 
     @cached_property
+    def decisions(self) -> Decisions:
+        return Decisions(self.store, self.proof, self.clock)
+
+    @cached_property
     def holds(self) -> Holds:
-        return Holds(self.policy, self.corporate_tenant, self.store, self.clock)
+        return Holds(self.policy, self.corporate_tenant, self.store, self.decisions, self.clock)
 
     @cached_property
     def terminations(self) -> Terminations:
-        return Terminations(self.store, self.release, self.clock)
+        return Terminations(self.store, self.release, self.decisions, self.clock)
 
     @cached_property
     def baselines(self) -> Baselines:
-        return Baselines(self.store, self.clock)
+        return Baselines(self.store, self.decisions, self.clock)
 
     @cached_property
     def reports(self) -> Reports:

@@ -21,15 +21,12 @@ from shared.telemetry import report
 class Terminations:
     store: TableStore
     release: Release
+    decisions: Decisions
     clock: Clock
 
     @property
     def _orders(self) -> Orders:
         return Orders(self.store)
-
-    @property
-    def _decisions(self) -> Decisions:
-        return Decisions(self.store, self.clock)
 
     async def all(self) -> list[Order]:
         return sorted((await self._orders.active()).values(), key=lambda one: one.person)
@@ -46,7 +43,7 @@ class Terminations:
             version = known.version if known else ""
             given = Order(person, known.revision + 1 if known else 1, now, caller.object_id, version=version)
             facts = {"type": "jml.termination", "person": person, "by": caller.object_id}
-            await self._decisions.open(given.question, facts, [])
+            await self.decisions.open(given.question, facts, [])
             await self._orders.put(given)
         await self._send(given)
         report("termination ordered", person=person, by=caller.object_id)
@@ -63,7 +60,7 @@ class Terminations:
         link = await People(self.store).get(person)
         if link is not None and caller.object_id in link.accounts:
             raise Forbidden("nobody revokes their own termination: another Operator has to")
-        await self._decisions.answer(known.question, {"decision": "revoked", "by": caller.object_id})
+        await self.decisions.answer(known.question, {"decision": "revoked", "by": caller.object_id})
         await self._orders.put(replace(known, active=False))
         report("termination revoked", person=person, by=caller.object_id)
 

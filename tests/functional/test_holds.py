@@ -64,6 +64,8 @@ async def test_what_is_released_is_offboarded_past_the_breaker_with_the_deciders
     ledger = await Ledger.load(mass.tables, hold.id)
     assert faults([row.document() for row in ledger.rows]) == []
     assert digest(members(ledger)) == hold.digest
+    await mass.services.proof.write()
+    assert await mass.services.proof.anchor_of(ledger) is not None, "decisions are anchored as runs are"
 
 
 async def test_what_was_released_does_not_count_again(mass: Stage) -> None:
