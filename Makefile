@@ -53,6 +53,10 @@ check: $(READY) ## Formatting, lint, types, import rules
 coverage: $(READY) ## Tests that need no processes, with branch coverage of the app
 	@$(PYTEST) -n $(WORKERS) -m 'not e2e' --cov --cov-report=term-missing:skip-covered
 
+.PHONY: bench
+bench: $(READY) ## Speed and size against their targets; writes docs/performance.md and its plots
+	@$(BIN)/python -m bench
+
 .PHONY: lock
 lock: $(READY) ## Compile requirements*.in into pinned requirements*.txt
 	@$(PIP) uv
