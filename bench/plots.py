@@ -74,12 +74,21 @@ def sweep(axes: Axes, series: Series) -> None:
     axes.set(xlabel="Graph requests of a sweep, 10 changed; dashed: target")
 
 
+def mass(axes: Axes, series: Series) -> None:
+    for part, colour in (("containment", TARGET), ("clean-up", OURS)):
+        seconds, writes = zip(*series[part], strict=True)
+        axes.plot(seconds, [count / max(writes[-1], 1) for count in writes], color=colour, label=part)
+    axes.legend(frameon=False)
+    axes.set(xlabel="seconds", ylabel="share of its writes")
+
+
 PLOTS: Mapping[str, Callable[[Axes, Series], None]] = {
     "containment": containment,
     "offboarding": offboarding,
     "imports": imports,
     "first": first,
     "sweep": sweep,
+    "mass": mass,
 }
 TALL = {"offboarding": 5.5}
 
