@@ -10,53 +10,28 @@ import subprocess
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from bench.figures import Figure, Report, main, median, say
 
 ROOT = Path(__file__).parent.parent
 ROUNDS = 9
-SETTINGS = {
-    "FUNCTIONS_WORKER_RUNTIME": "python",
-    "IDENTITY_ENDPOINT": "http://127.0.0.1:9/",
-    "IDENTITY_HEADER": "none",
-    "JML_DEPLOYMENT": "commercial",
-    "JML_POLICY": str(ROOT / "policy.sample.yaml"),
-    "JML_LOGIN_ENDPOINT": "https://login.example",
-    "JML_GRAPH_ENDPOINT": "https://graph.example",
-    "JML_TABLES_ENDPOINT": "https://tables.example/account",
-    "JML_TOKEN_EXCHANGE_SCOPE": "api://AzureADTokenExchange/.default",
-    "JML_SWEEP_SCHEDULE": "0 */15 * * * *",
-    "JML_RELEASE_SCHEDULE": "0 * * * * *",
-    "JML_CHECKPOINT_SCHEDULE": "30 * * * * *",
-    "JML_CHECKPOINTS_CONTAINER": "https://localhost:1/checkpoints",
-    "JML_CHECKPOINT_VAULT_KEY": "https://localhost:1/keys/checkpoints",
-    "JML_CHECKPOINT_VAULT_SCOPE": "https://vault.azure.net/.default",
-    "JML_SERVICEBUS__fullyQualifiedNamespace": "bus.example",
-    **dict.fromkeys(
-        (
-            "JML_CORPORATE_TENANT_ID",
-            "JML_MSSP_TENANT_ID",
-            "JML_CLIENT_ID",
-            "JML_MANAGED_IDENTITY_CLIENT_ID",
-            "JML_API_AUDIENCE",
-        ),
-        "00000000-0000-4000-8000-000000000001",
-    ),
-}
+NOWHERE = "https://localhost:9"
+BUS = "Endpoint=sb://localhost:9;SharedAccessKeyName=n;SharedAccessKey=k;UseDevelopmentEmulator=true;"
 
 
 def measure() -> Report:
     """Fresh processes in turn, so that whatever else the machine does falls on all of them alike."""
-    libraries = json.loads(_child("list"))
+    settings = _settings()
+    libraries = json.loads(_child("list", settings))
     times: dict[str, list[float]] = {way: [] for way in ("app", "libraries", "models")}
     for way in times:
-        _child(way, libraries)  # the disk is warm, and what is compiled is kept, after one of each
+        _child(way, settings, libraries)  # the disk is warm, and what is compiled is kept, after one of each
     for at in range(ROUNDS):
         say(f"imports: {at + 1} of {ROUNDS}")
         for way, found in times.items():
-            found.append(float(_child(way, libraries)))
+            found.append(float(_child(way, settings, libraries)))
     app, alone, models = (median(times[way]) for way in ("app", "libraries", "models"))
     return Report(
         "imports",
@@ -73,13 +48,37 @@ def measure() -> Report:
     )
 
 
-def _child(way: str, libraries: list[str] | None = None) -> str:
+def _settings() -> Mapping[str, str]:
+    """A deployment's, as the sandbox makes them, of services that nobody asks for anything.
+
+    Imported here, for the children shall have nothing of it.
+    """
+    from sandbox.deployments import DEPLOYMENTS, Endpoints, settings_for
+    from sandbox.local_cloud import SAMPLE_POLICY
+    from tests.e2e.worlds import opened, team
+
+    deployment = DEPLOYMENTS["commercial"]
+    endpoints = Endpoints(
+        login=NOWHERE,
+        graph=NOWHERE,
+        tables=f"{NOWHERE}/account",
+        service_bus=BUS,
+        identity=NOWHERE,
+        identity_header="none",
+        checkpoints=f"{NOWHERE}/account/checkpoints",
+        vault_key=f"{NOWHERE}/keys/checkpoints",
+        vault_scope="https://vault.azure.net/.default",
+    )
+    return settings_for(deployment, opened(team("ann")), endpoints, SAMPLE_POLICY)
+
+
+def _child(way: str, settings: Mapping[str, str], libraries: list[str] | None = None) -> str:
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
     command = [sys.executable, "-m", "bench.imports", "--child", way]
     done = subprocess.run(
         command,
         cwd=ROOT,
-        env=environment | SETTINGS,
+        env={**environment, **settings},
         input=json.dumps(libraries),
         capture_output=True,
         text=True,
@@ -93,7 +92,8 @@ def _child(way: str, libraries: list[str] | None = None) -> str:
 def _index() -> None:
     from sandbox.functions_host.worker import Worker
 
-    asyncio.run(Worker(ROOT).start())
+    if not asyncio.run(Worker(ROOT).start()):
+        raise RuntimeError("the app has no functions")
 
 
 def _list() -> list[str]:
