@@ -9,6 +9,8 @@ from datetime import datetime
 from jml.breaker import Breaker, Direction, Places
 from jml.events import LeaverEvent
 from jml.orders import Orders
+from jml.people import Cause
+from jml.schedule import Offboarding, State
 from jml.state import Schedule
 from shared.ports import TableStore
 
@@ -17,17 +19,19 @@ from shared.ports import TableStore
 class Admission:
     """`places`: the window's, as read. `ordered_at`: since when an order stands (None: there is none).
 
-    `passed`: a person let it through. `again`: it was counted before, and is taken up once more.
+    `passed`: a person let it through. `again`: it was counted before, and is taken up once more. `kept`: what a person
+    has to decide first, or has decided already; empty when nobody has.
     """
 
     places: Places
     ordered_at: datetime | None = None
     passed: bool = False
     again: bool = False
+    kept: str = ""
 
 
 async def read_admission(event: LeaverEvent, store: TableStore, breaker: Breaker) -> Admission:
-    """All of it at once; what the schedule says counts only if it is about this event."""
+    """All of it at once; who let the event through counts only for this event, who keeps the person for every one."""
     scheduled, order, places = await asyncio.gather(
         Schedule(store).get(event.person), Orders(store).get(event.person), breaker.look(Direction.LEAVER)
     )
@@ -35,5 +39,13 @@ async def read_admission(event: LeaverEvent, store: TableStore, breaker: Breaker
     ours = row if row is not None and row.revision == event.revision else None
     passed, again = (ours.passed, ours.tries > 0) if ours else (False, False)
     if order is None or not order.active:
-        return Admission(places, None, passed, again)
-    return Admission(await breaker.look(Direction.TERMINATION), order.ordered_at, passed, again)
+        return Admission(places, None, passed, again, _kept(row))
+    kept = _kept(row) if row is not None and row.cause is Cause.TERMINATION else ""
+    return Admission(await breaker.look(Direction.TERMINATION), order.ordered_at, passed, again, kept)
+
+
+def _kept(row: Offboarding | None) -> str:
+    """Why nothing is done about a person who is held, or whom somebody refused: by a run from before that neither."""
+    if row is None or row.state not in (State.HELD, State.REFUSED):
+        return ""
+    return f"the offboarding was {row.state} meanwhile, in hold {row.hold}"

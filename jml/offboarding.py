@@ -131,7 +131,9 @@ class Offboarding:
             self._guests[account.id] = await self._mssp.guests(account)
 
     async def admit(self) -> None:
-        """Take a place in the window, and claim the administrators among the accounts. Raises Held."""
+        """Take a place in the window, and claim the administrators among the accounts. Raises Held and Stopped."""
+        if self._admission is not None and self._admission.kept:
+            raise Stopped(RunOutcome.HELD, self._admission.kept)
         if self._admission is not None and self._needs_place(self._admission):
             await self._breaker.take(self._event.person, self._admission.places)
         admins = self.snapshot.administrators

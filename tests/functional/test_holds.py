@@ -13,7 +13,7 @@ from jml.schedule import State
 from shared.authorisation import Caller, Forbidden, Role
 from shared.errors import NotThere, Undecidable
 from shared.ledger import Kind, Ledger, faults
-from tests.fakes.stage import LEFT, Stage, policy_with
+from tests.fakes.stage import LEFT, QUEUE, Stage, policy_with
 
 PEOPLE = ("alexw", "meganb", "isaiahl")
 APPROVER = Caller("99999999-0000-4000-8000-000000000009", frozenset({Role.APPROVER}))
@@ -183,3 +183,30 @@ async def test_a_release_that_is_cut_at_any_point_is_carried_out_by_the_timer() 
         assert all(gone) if after.state is HoldState.RELEASED else not any(gone), cut
         written = [one["decision"] for one in await decisions(stage, hold)]
         assert written == (["released"] if after.state is HoldState.RELEASED else []), cut
+
+
+@pytest.mark.parametrize("refused", [False, True], ids=["held", "refused"])
+async def test_a_run_that_has_waited_since_before_does_nothing_about_who_is_held_or_refused(*, refused: bool) -> None:
+    """Its own leaving was called off and set again; the one that is held now is another, and the run must not do it."""
+    limits = {"poll": "PT2S", "breaker": {"count": 2, "share": 1, "window": "P1D"}, "missing": 1}
+    stage = Stage(policy=policy_with(limits=limits))
+    for person, accounts in stage.world.x_scenario["links"].items():
+        await stage.link(person, *accounts)
+    stage.hr("alexw", employeeLeaveDateTime=LEFT)
+    await stage.notice()
+    stage.corporate.faults.add({"method": "GET", "status": 503, "times": 2})
+    [message] = stage.messages.due(QUEUE)
+    await stage.messages.hand_out(message, stage.services.lifecycle.receive)
+    stage.hr("alexw", employeeLeaveDateTime=None)
+    await stage.notice()
+    for person in PEOPLE:
+        stage.hr(person, employeeLeaveDateTime=LEFT)
+    await stage.notice()
+    hold = await only(stage)
+    if refused:
+        await stage.services.holds.refuse(hold.id, hold.digest, APPROVER)
+    await stage.work()
+    assert all(enabled(stage, person) for person in PEOPLE)
+    [run] = await stage.runs()
+    assert run.outcome == "held"
+    assert hold.id in (await stage.evidence(run.id))["reason"]
