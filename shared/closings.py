@@ -48,7 +48,7 @@ class Closings:
         values: dict[str, Value] = {"rows": len(ledger.rows), "head": last.hash, "checkpoint": 0}
         with suppress(Conflict):  # it was added before a crash
             await self._store.insert(TABLE, [Row(day, ledger.run, values)])
-        if day not in self._open:
+        if day not in self._open or not self._is_recent(day):
             await self._open_day(day)
 
     async def checkpoint_of(self, ledger: str, closed_at: str) -> int:
