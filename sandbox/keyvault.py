@@ -40,7 +40,7 @@ class KeyVault:
 
     def __init__(self, entra: Entra, application: Application, url: str) -> None:
         tenant = entra.world.tenants[application.home_tenant]
-        self._entra = entra
+        self.entra = entra
         self._tenant = tenant.id
         self._audience = AUDIENCE[tenant.cloud]
         self._user = application.managed_identity.principal_id if application.managed_identity else ""
@@ -107,7 +107,7 @@ class KeyVault:
         if kind.lower() != "bearer" or not token:
             raise _Refused(401, "Unauthorized", "AKV10000: Request is missing a Bearer or PoP token.")
         try:
-            claims = self._entra.verify(token)
+            claims = self.entra.verify(token)
         except TokenRefused as refusal:
             raise _Refused(401, "Unauthorized", f"AKV10032: Invalid token. {refusal}") from refusal
         if claims["aud"] != self._audience:
@@ -135,7 +135,7 @@ class KeyVault:
         return version, self._versions[version]
 
     def _answer(self, refusal: _Refused) -> web.Response:
-        authority = issuer(self._entra.login, self._tenant).removesuffix("/v2.0")
+        authority = issuer(self.entra.login, self._tenant).removesuffix("/v2.0")
         challenge = f'Bearer authorization="{authority}", resource="{self._audience}"'
         headers = {"WWW-Authenticate": challenge} if refusal.status == 401 else {}
         error = {"error": {"code": refusal.code, "message": str(refusal)}}

@@ -32,6 +32,13 @@ class Signed:
         self._token = AccessToken(KEY.sign(claims), validity()["exp"])
         self.refuses = False
 
+    @classmethod
+    def of(cls, token: str) -> Self:
+        """With a token as it is."""
+        made = cls("https://example")
+        made._token = AccessToken(token, validity()["exp"])
+        return made
+
     async def get_token(self, *scopes: str, **options: Any) -> AccessToken:
         if self.refuses:
             raise ClientAuthenticationError("AADSTS7000229: missing service principal")

@@ -14,7 +14,7 @@ from tests.fakes.wire import Wire
 
 
 @cache
-def private_key(name: str = "own") -> rsa.RSAPrivateKey:
+def private_key(name: str) -> rsa.RSAPrivateKey:
     """One for each name, made once."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
