@@ -57,6 +57,11 @@ class KeyVault:
     def scope(self) -> str:
         return f"{self._audience}/.default"
 
+    @property
+    def public_key(self) -> rsa.RSAPublicKey:
+        """Of the current version: what an auditor is given."""
+        return list(self._versions.values())[-1].public_key()
+
     def rotate(self) -> str:
         """A new version of the key, which is current from now on; the older ones stay."""
         version = uuid.uuid4().hex
