@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
+from functools import cached_property
 from typing import Any, get_args
 
 
@@ -15,12 +16,12 @@ class _Step:
     def kind(self) -> str:
         return type(self).__name__
 
-    @property
+    @cached_property
     def key(self) -> str:
-        return ":".join([self.kind, *(str(value) for value in asdict(self).values())])
+        return ":".join([self.kind, *map(str, self.facts().values())])
 
     def facts(self) -> Mapping[str, Any]:
-        return asdict(self)
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 @dataclass(frozen=True)
