@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import jwt
@@ -104,9 +103,3 @@ async def _serve(world: Data, certificates: Certificates, pipe: Connection) -> N
     while await asyncio.to_thread(pipe.recv):
         pipe.send((counts, time.process_time()))
     await runner.cleanup()
-
-
-def certificates_in(directory: Path) -> Certificates:
-    from sandbox.certificates import create_certificates
-
-    return create_certificates(directory)

@@ -1,4 +1,4 @@
-"""A thousand reference leavers at once, under Graph's documented quotas: `python -m bench.mass [--people N] [--scale S]`.
+"""A thousand reference leavers at once, under the documented quotas: `python -m bench.mass [--people N] [--scale S]`.
 
 The app's services, its Graph adapter and its pacer in this process; the sandbox's Graph, which enforces the quotas, in
 another, over HTTP and TLS. Quotas are scaled in time: windows, and whatever the app does by them, last a share of what
@@ -9,31 +9,32 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import json
 import logging
 import math
 import os
 import sys
 import tempfile
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from bench.disk_tables import DiskTables
 from bench.figures import Figure, Report, main, say
-from bench.graph_process import CLEAN_UP, CONTAINMENT, Counts, GraphProcess, certificates_in, graph_process
+from bench.graph_process import CLEAN_UP, CONTAINMENT, Counts, graph_process
 from bench.reference import leaver, reference_world
-from jml.events import LeaverEvent, to_message
 from jml.identity import person_key
-from jml.people import Cause
 from jml.policy import Policy
 from jml.services import Services
-from jml.state import Link, People, Runs, RunState
+from jml.state import Link, People, Runs
+from sandbox.certificates import create_certificates
+from sandbox.functions_process import ROOT
 from sandbox.world import World
 from shared.adapters.graph import GraphTenant
-from shared.authorisation import Door
+from shared.authorisation import Caller, Door, Role
 from shared.clock import SystemClock, from_text
 from shared.ledger import Kind, Ledger
 from shared.policyfile import load_policy
@@ -42,18 +43,18 @@ from tests.contract.credentials import Signed
 from tests.e2e.worlds import Data, Person, opened, write_policy
 from tests.fakes.host import MemoryHost
 
-PEOPLE, SCALE, SESSIONS = 1000, 0.1, 8
+PEOPLE, SCALE = 1000, 0.12
 RETRY_BUDGET_S = 30.0
 SAMPLE_S = 0.5
 LEFT = "2026-03-02T08:45:00Z"
-POLICY: dict[str, Any] = {}
-"""Changes of the sample policy, by dotted name."""
+CONTAINED_BY = ("DisableAccount", "RevokeSessions")
+APPROVER = Caller("00000000-0000-4000-8000-0000000a99e0", frozenset({Role.APPROVER}))
 
 
 class NoKeys:
     """Nobody knocks at the app's own door here."""
 
-    async def find(self, tenant: str, key_id: str) -> None:
+    async def find(self, tenant: str, key_id: str) -> None:  # noqa: ARG002
         return None
 
 
@@ -64,7 +65,9 @@ class Course:
     began: float = 0.0
     ended: float = 0.0
     processor: float = 0.0
+    contained: float = 0.0
     memory: list[tuple[float, float]] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
 
     @property
     def seconds(self) -> float:
@@ -87,43 +90,11 @@ def mass_world(people: int, scale: float) -> tuple[Data, list[Person]]:
     return data, persons
 
 
-async def run(
-    data: Data, people: list[Person], graphs: GraphProcess, folder: Path, scale: float
-) -> tuple[Course, Services]:
-    """Hand out everybody's event at once, and work until the queue is empty."""
-    clock, host, tables = SystemClock(), MemoryHost(SystemClock(), SESSIONS), DiskTables(folder / "tables")
-    world, policy = opened(data), load_policy(write_policy(folder / "policy.yaml", POLICY), Policy)
-    services, close = _services(world, policy, graphs.endpoint, scale, tables, host)
-    for person in people:
-        await People(tables).put(Link(person.id, frozenset({person.account})))
-    left = from_text(LEFT)
-    events = [LeaverEvent(services.corporate, person.id, left, 1, Cause.DATE, "") for person in people]
-    course = Course(began=time.time())
-    watch = asyncio.create_task(_watch(course, host, len(people)))
-    used = time.process_time()
-    await host.send([to_message(event, clock.now()) for event in events])
-    await host.work(services.lifecycle.receive)
-    course.ended, course.processor = time.time(), time.process_time() - used
-    watch.cancel()
-    await close()
-    return course, services
-
-
-def _services(
-    world: World, policy: Policy, endpoint: str, scale: float, tables: DiskTables, host: MemoryHost
-) -> tuple[Services, Any]:
-    clock, application = SystemClock(), world.applications["jml"]
-    graphs = {
-        tenant.id: GraphTenant(
-            tenant.id,
-            endpoint,
-            Signed(endpoint, tenant.id, application.object_id(name), application.grants[name]),
-            RETRY_BUDGET_S * scale,
-            clock,
-            quota=DOCUMENTED.scaled(time=scale),
-        )
-        for name, tenant in world.tenants.items()
-    }
+async def run(data: Data, people: list[Person], endpoint: str, folder: Path, scale: float) -> Course:
+    """Everybody's event goes out at once; work until the queue is empty."""
+    host, tables = MemoryHost(SystemClock(), sessions()), DiskTables(folder / "tables")
+    world, policy = opened(data), load_policy(write_policy(folder / "policy.yaml"), Policy)
+    graphs = _graphs(world, endpoint, scale)
     services = Services(
         policy=policy,
         corporate=world.tenants["corporate"].id,
@@ -132,16 +103,53 @@ def _services(
         store=tables,
         messages=host,
         door=Door("https://login.example", "api://jml", {}, NoKeys()),
-        clock=clock,
+        clock=SystemClock(),
     )
+    await adopt(services, people)
+    await let_out(services)
+    course = Course(began=time.time())
+    watch = asyncio.create_task(_watch(course, host))
+    used = time.process_time()
+    await services.release.run()
+    await host.work(services.lifecycle.receive)
+    course.ended, course.processor = time.time(), time.process_time() - used
+    watch.cancel()
+    await asyncio.gather(*(graph.close() for graph in graphs.values()))
+    await _read_back(course, services, len(people))
+    return course
 
-    async def close() -> None:
-        await asyncio.gather(*(graph.close() for graph in graphs.values()))
 
-    return services, close
+async def adopt(services: Services, people: list[Person]) -> None:
+    for person in people:
+        await People(services.store).put(Link(person.id, frozenset({person.account})))
 
 
-async def _watch(course: Course, host: MemoryHost, people: int) -> None:
+async def let_out(services: Services) -> None:
+    """The sweep finds everybody gone, the breaker holds them, and an approver releases what it holds."""
+    await services.sweep.run()
+    await services.release.run()
+    for held in await services.holds.settle():
+        await services.holds.release(held.id, held.digest, APPROVER)
+
+
+def sessions() -> int:
+    """How many runs the host has at work at once, as host.json says."""
+    host = json.loads((ROOT / "host.json").read_text(encoding="utf-8"))
+    return int(host["extensions"]["serviceBus"]["maxConcurrentSessions"])
+
+
+def _graphs(world: World, endpoint: str, scale: float) -> dict[str, GraphTenant]:
+    """The adapter for each tenant, with quotas as quick as the sandbox's; sign-in is not measured."""
+    application = world.applications["jml"]
+    found: dict[str, GraphTenant] = {}
+    for name, tenant in world.tenants.items():
+        signed = Signed(endpoint, tenant.id, application.object_id(name), application.grants[name])
+        quota = DOCUMENTED.scaled(time=scale)
+        found[tenant.id] = GraphTenant(tenant.id, endpoint, signed, RETRY_BUDGET_S * scale, SystemClock(), quota=quota)
+    return found
+
+
+async def _watch(course: Course, host: MemoryHost) -> None:
     """Memory, and a line of progress now and then."""
     app = psutil.Process()
     while True:
@@ -151,71 +159,66 @@ async def _watch(course: Course, host: MemoryHost, people: int) -> None:
         await asyncio.sleep(SAMPLE_S)
 
 
-async def last_contained(services: Services, people: list[Person]) -> tuple[float, dict[str, int]]:
-    """When the last containment was read back, as the ledger says; and the outcomes of the runs."""
-    last, outcomes = 0.0, dict[str, int]()
-    runs, _ = await Runs(services.store).page({}, 10 * len(people), None)
+async def _read_back(course: Course, services: Services, people: int) -> None:
+    """What the ledgers say: when the last containment was read back, and how the runs ended."""
+    runs, _ = await Runs(services.store).page({}, 10 * people, None)
     for record in runs:
         ledger = await Ledger.load(services.store, record.id)
-        contained = [r.at for r in ledger.rows if r.kind == Kind.VERIFIED and r.step.startswith(("Disable", "Revoke"))]
-        last = max([last, *(from_text(at).timestamp() for at in contained)])
-        outcome = record.outcome if record.state is RunState.CLOSED else record.state.value
-        outcomes[outcome] = outcomes.get(outcome, 0) + 1
-    return last, outcomes
+        contained = [r.at for r in ledger.rows if r.kind == Kind.VERIFIED and r.step.startswith(CONTAINED_BY)]
+        course.contained = max([course.contained, *(from_text(at).timestamp() for at in contained)])
+        course.outcomes[record.outcome or record.state.value] += 1
 
 
 def quota_seconds(writes: int, scale: float) -> float:
     """The least time in which so many writes can be sent: a full window at once, another whenever it has slid past."""
-    return (math.ceil(writes / DOCUMENTED.writes) - 1) * DOCUMENTED.write_seconds * scale
+    return max(1, math.ceil(writes / DOCUMENTED.writes) - 1) * DOCUMENTED.write_seconds * scale
+
+
+def rate_seconds(writes: int, scale: float) -> float:
+    """The time of so many writes one after the other, as fast as the quota lets them follow each other for ever."""
+    return writes / DOCUMENTED.writes * DOCUMENTED.write_seconds * scale
 
 
 def measure(people: int, scale: float) -> Report:
     data, persons = mass_world(people, scale)
     with tempfile.TemporaryDirectory(prefix="jml-bench-") as name:
-        folder = Path(name)
-        certificates = certificates_in(folder)
+        certificates = create_certificates(Path(name))
         os.environ.update(certificates.environment())
-        say(f"{people} leavers, time x {scale:g}; at Microsoft it takes {1 / scale:g} times as long")
+        say(f"{people} leavers, time x {scale:g}: it takes {1 / scale:.3g} times as long at Microsoft")
         with graph_process(data, certificates) as graphs:
-            course, services = asyncio.run(run(data, persons, graphs, folder, scale))
+            course = asyncio.run(run(data, persons, graphs.endpoint, Path(name), scale))
             counts, processor = graphs.counts()
-        last, outcomes = asyncio.run(last_contained(services, persons))
-    return report(people, scale, course, counts, last, outcomes, processor)
+    how = (
+        f"{people} leavers at once, {sessions()} sessions, time x {scale:g}; the sandbox's Graph in a process of its "
+        "own over TLS, tables in a file, the queue in memory"
+    )
+    series = {
+        "seconds": course.seconds,
+        "processor seconds": {"app": course.processor, "graph": processor},
+        "memory MiB at 25, 50, 75, 100 %": [round(_memory_at(course, part / 4), 1) for part in (1, 2, 3, 4)],
+        "outcomes": dict(course.outcomes),
+        "containment": _progress(counts.writes[CONTAINMENT], course),
+        "clean-up": _progress(counts.writes[CLEAN_UP], course),
+    }
+    return Report("mass", how, _figures(people, scale, course, counts), series)
 
 
-def report(
-    people: int, scale: float, course: Course, counts: Counts, last: float, outcomes: dict[str, int], processor: float
-) -> Report:
-    clean_up, contained = counts.writes[CLEAN_UP], counts.writes[CONTAINMENT]
-    writes = len(clean_up) + len(contained)
-    allowed = quota_seconds(writes, scale)
-    before = sum(at < last for at in clean_up)
-    quarters = [_memory_at(course, share) for share in (0.25, 0.5, 0.75, 1.0)]
-    figures = [
-        Figure("time, of what the write quota allows", course.seconds / max(allowed, 1e-9), "x", most=1.05),
-        Figure("time, of writes at the quota's rate", course.seconds / (writes * 0.05 * scale), "x"),
+def _figures(people: int, scale: float, course: Course, counts: Counts) -> list[Figure]:
+    clean_up = counts.writes[CLEAN_UP]
+    writes = len(clean_up) + len(counts.writes[CONTAINMENT])
+    before = sum(at < course.contained for at in clean_up)
+    return [
+        Figure("time, of what the write quota allows", course.seconds / quota_seconds(writes, scale), "x", most=1.05),
+        Figure("time, of as many writes at the quota's rate", course.seconds / rate_seconds(writes, scale), "x"),
         Figure("requests answered 429", counts.throttled / counts.requests, "of all", most=0.01),
         Figure("clean-up before the last containment was read back", before / len(clean_up), "of it", most=0.05),
-        Figure("memory at the end, of that after a quarter", quarters[-1] / quarters[0], "x", most=1.1),
+        Figure("memory at the end, of that after a quarter", _memory_at(course, 1) / _memory_at(course, 0.25), "x"),
         Figure("HTTP requests per leaver", counts.http / people),
         Figure("requests per leaver, parts of batches counted", counts.requests / people),
         Figure("writes per leaver", writes / people),
-        Figure("last containment read back", (last - course.began) / scale, "s at Microsoft"),
+        Figure("last containment read back", (course.contained - course.began) / scale, "s at Microsoft"),
         Figure("all done", course.seconds / scale, "s at Microsoft"),
     ]
-    series = {
-        "seconds": course.seconds,
-        "processor": {"app": course.processor, "graph": processor},
-        "memory MiB at 25, 50, 75, 100 %": [round(one, 1) for one in quarters],
-        "outcomes": outcomes,
-        "containment": _progress(contained, course),
-        "clean-up": _progress(clean_up, course),
-    }
-    how = (
-        f"{people} leavers at once, {SESSIONS} sessions, time x {scale:g}; the sandbox's Graph in a process of its own "
-        "over TLS, tables in a file, the queue in memory"
-    )
-    return Report("mass", how, figures, series)
 
 
 def _memory_at(course: Course, share: float) -> float:

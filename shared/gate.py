@@ -15,7 +15,7 @@ from datetime import datetime
 
 from shared.clock import Clock
 
-RESERVE = 0.02
+RESERVE = 0.01
 """Share of the window that only urgent requests may use: containment finds room at once while clean-up fills it."""
 SLACK = 0.02
 """How far the other side's count may be above ours before somebody else's requests explain it."""

@@ -2,35 +2,42 @@
 
 A run whose clean-up finds no room books the next free stretch of the window, behind all who booked before it, and is
 saved until then; the session that it leaves contains the next person. A booking has no name: runs come back in about
-the order in which they booked, or to another process, and whoever comes back goes before those who never waited.
+the order in which they booked, or to another process. Who comes back goes before all who have not been back yet.
 """
 
 from __future__ import annotations
 
+from bisect import bisect, insort
 from collections import deque
 from dataclasses import dataclass, field
 
 from shared.gate import Gate, opens
 
-MOMENT = 1 / 75
-"""Share of the window that a run waits for on its session: two seconds, less than coming again would cost."""
+MOMENT = 1 / 50
+"""Share of the window that a run waits for on its session: three seconds, less than coming again would cost."""
+LAG = 0.01
+"""Share of the window by which a plan slips each time around, for a request counts until its answer."""
 QUIET = 1 / 15
 """Share of the window after which containment counts as over: ten seconds without one."""
-CROWDED = 0.25
+CROWDED = 0.1
 """Share of the window that clean-up may use while people are being contained: the rest is theirs."""
 CROWD_PAUSE = 1 / 5
 """Share of the window until one who found the crowd comes again: thirty seconds."""
 KEPT = 1 / 5
 """Share of the window for which a promise, or a booking whose time has come, is kept: thirty seconds."""
 
+Booking = tuple[float, float]
+"""When, and how many writes."""
+
 
 @dataclass
 class Turns:
-    """The bookings of one process before its gate for writes: instant and amount of each, in order."""
+    """The bookings of one process before its gate for writes, those of who came again apart: each list in its order."""
 
     gate: Gate
-    _booked: deque[tuple[float, float]] = field(default_factory=deque)
-    _promised: deque[tuple[float, float]] = field(default_factory=deque)
+    _first: list[Booking] = field(default_factory=list)
+    _again: list[Booking] = field(default_factory=list)
+    _promised: deque[Booking] = field(default_factory=deque)
 
     def ask(self, writes: int, *, again: bool) -> float:
         """Seconds after which a run with so many writes is to come again; 0: it begins now, and its room is kept.
@@ -38,21 +45,20 @@ class Turns:
         `again`: it was told to before.
         """
         gate, now = self.gate, self.gate.now
+        moment = MOMENT * gate.seconds
         self._forget(now)
+        if again:
+            self._claim(now + moment)
         amount = min(float(writes), gate.cap(urgent=False) / 2)
-        if again and self._booked and self._booked[0][0] <= now + MOMENT * gate.seconds:
-            self._booked.popleft()
-        taken = [*gate.entries(urgent=False), (now, sum(one for _, one in self._promised))]
-        booked = [(max(at, now), one) for at, one in self._booked]
-        ahead = taken if again else [*taken, *booked]
-        wait = max(self._opens(ahead, amount, now) - now, self._crowd(amount, now), gate.wait(0, urgent=False))
-        if wait <= MOMENT * gate.seconds:
+        promised = (now, sum(one for _, one in self._promised))
+        taken = sorted([*gate.entries(urgent=False), promised])
+        at = max(self._behind(taken, amount, again=again), now + self._crowd(amount, now))
+        wait = max(at - now, gate.wait(0, urgent=False))
+        if wait <= moment:
             self._promised.append((now, amount))
             return 0.0
-        last = booked[-1][0] if booked else now
-        at = max(now + wait, last, self._opens([*taken, *booked], amount, now))
-        self._booked.append((at, amount))
-        return at - now - MOMENT * gate.seconds / 2
+        insort(self._again if again else self._first, (now + wait, amount))
+        return wait - moment
 
     def use(self, writes: float) -> None:
         """So many writes of those who were let in have entered the gate: their room is no longer kept."""
@@ -62,8 +68,27 @@ class Turns:
                 self._promised.appendleft((at, amount - writes))
             writes -= amount
 
-    def _opens(self, entries: list[tuple[float, float]], amount: float, now: float) -> float:
-        return opens(entries, amount, self.gate.cap(urgent=False), self.gate.seconds, now)
+    def _claim(self, until: float) -> None:
+        """One who booked is here: the first booking whose time has come is theirs."""
+        due = [queue for queue in (self._again, self._first) if queue and queue[0][0] <= until]
+        if due:
+            min(due).pop(0)
+
+    def _behind(self, taken: list[Booking], amount: float, *, again: bool) -> float:
+        """When there is room: for who comes again, behind those who are to come before that; for others, behind all."""
+        now = self.gate.now
+        booked = sorted((max(at, now), one) for at, one in (*self._again, *(() if again else self._first)))
+        if not again:
+            return self._opens([*taken, *booked], amount, 1 + LAG)
+        at, before = now, -1.0
+        while at > before:
+            before = at
+            at = self._opens([*taken, *(one for one in booked if one[0] <= before)], amount, 1.0)
+        return at
+
+    def _opens(self, standing: list[Booking], amount: float, stretch: float) -> float:
+        gate = self.gate
+        return opens(standing, amount, gate.cap(urgent=False), gate.seconds * stretch, gate.now)
 
     def _crowd(self, amount: float, now: float) -> float:
         """Seconds to stand back while others are being contained."""
@@ -76,6 +101,7 @@ class Turns:
     def _forget(self, now: float) -> None:
         """Promises that were not used, and bookings that nobody came for: another process has served them."""
         kept = KEPT * self.gate.seconds
-        for waiting in (self._promised, self._booked):
-            while waiting and waiting[0][0] + kept <= now:
-                waiting.popleft()
+        while self._promised and self._promised[0][0] + kept <= now:
+            self._promised.popleft()
+        for booked in (self._first, self._again):
+            del booked[: bisect(booked, (now - kept, 0.0))]

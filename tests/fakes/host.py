@@ -1,8 +1,9 @@
-"""The Functions host and its session queue in memory: so many sessions side by side, one message of a person at a time."""
+"""The Functions host and its session queue in memory: many sessions side by side, a person's messages one by one."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 from collections.abc import Awaitable, Callable, Sequence
@@ -73,7 +74,5 @@ class MemoryHost:
         """Until something is sent or done, or the next message falls due."""
         self._news.clear()
         due = (self._waiting[0][0] - self._clock.now()).total_seconds() if self._waiting else 0.0
-        try:
+        with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._news.wait(), due if due > 0 else None)
-        except TimeoutError:
-            pass

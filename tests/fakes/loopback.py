@@ -16,6 +16,7 @@ from sandbox.graph.calls import Answer, Asked
 from sandbox.graph.engine import Ids, answer, refused
 from sandbox.graph.refusals import refuse
 from shared.adapters.graph import GraphTenant
+from shared.quota import DOCUMENTED, Quota
 from tests.contract.credentials import Signed
 from tests.fakes.graph import ORIGIN
 from tests.fakes.stage import Stage
@@ -103,11 +104,13 @@ class Loopback(httpx.AsyncBaseTransport):
         return answer(self.stage.mssp.tenancy, self.stage.mssp.caller, one, Ids.of({}))
 
 
-def over_loopback(stage: Stage, budget: float) -> Loopback:
+def over_loopback(
+    stage: Stage, budget: float, *, loopback: Loopback | None = None, quota: Quota = DOCUMENTED
+) -> Loopback:
     """Put the adapter in the place of the stage's MSSP Graph: the same tenant, the same clock."""
-    loopback = Loopback(stage)
+    loopback = loopback or Loopback(stage)
     tenant = stage.world.tenants["mssp"].id
     with patch("shared.adapters.graph.httpx.AsyncHTTPTransport", lambda **_: loopback):
-        adapter = GraphTenant(tenant, ORIGIN, Signed(ORIGIN, tenant), budget, stage.clock)
+        adapter = GraphTenant(tenant, ORIGIN, Signed(ORIGIN, tenant), budget, stage.clock, quota=quota)
     stage.graphs["mssp"] = adapter  # type: ignore[assignment]
     return loopback

@@ -86,10 +86,17 @@ def policy_with(**sections: Mapping[str, Any]) -> Policy:
 class Stage:
     """The deployment. Everything is named as in the world file: people and accounts by id, name or alias."""
 
-    def __init__(self, world: World | None = None, policy: Policy | None = None, *, budget: float = 0.0) -> None:
+    def __init__(
+        self,
+        world: World | None = None,
+        policy: Policy | None = None,
+        *,
+        budget: float = 0.0,
+        clock: FakeClock | None = None,
+    ) -> None:
         self.world = world or demo_world()
         self.policy = policy or policy_with()
-        self.clock = FakeClock()
+        self.clock = clock or FakeClock()
         self.wire = Wire()
         self.tables = MemoryTables(self.wire)
         self.messages = MemoryMessages(self.clock, self.wire)

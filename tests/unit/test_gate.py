@@ -183,7 +183,7 @@ def test_what_others_use_is_left_to_them() -> None:
         return ours, await pass_through(subject, 20, urgent=True)
 
     ours, urgent = in_virtual_time(scenario())
-    assert ours == pytest.approx([0] * 8 + [10] * 2, abs=0.01)
+    assert ours == pytest.approx([0] * 9 + [10], abs=0.01)
     assert urgent == pytest.approx(10, abs=0.01)
 
 
