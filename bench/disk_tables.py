@@ -66,6 +66,13 @@ class DiskTables:
         ]
         return rows[:size], rows[size - 1].key if len(rows) > size else None
 
+    async def scan(self, table: str) -> AsyncIterator[Row]:
+        found = self._base.execute(
+            "SELECT part, key, vals, version FROM rows WHERE tab = ? ORDER BY part, key", (table,)
+        )
+        for one in found.fetchall():
+            yield _row(one)
+
     def _matching(self, table: str, partition: str, where: Mapping[str, Value]) -> list[Row]:
         rows = [_row(found) for found in self._base.execute(f"{_READ} ORDER BY key", (table, partition))]
         return [row for row in rows if all(row.values.get(name) == value for name, value in where.items())]

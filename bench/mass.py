@@ -41,7 +41,9 @@ from shared.policyfile import load_policy
 from shared.quota import DOCUMENTED
 from tests.contract.credentials import Signed
 from tests.e2e.worlds import Data, Person, opened, write_policy
+from tests.fakes.checkpoints import MemoryContainer, MemorySigner
 from tests.fakes.host import MemoryHost
+from tests.fakes.wire import Wire
 
 PEOPLE, SCALE = 1000, 0.12
 RETRY_BUDGET_S = 30.0
@@ -102,6 +104,8 @@ async def run(data: Data, people: list[Person], endpoint: str, folder: Path, sca
         graph=graphs.__getitem__,
         store=tables,
         messages=host,
+        checkpoints=MemoryContainer(Wire()),
+        signer=MemorySigner(),
         door=Door("https://login.example", "api://jml", {}, NoKeys()),
         clock=SystemClock(),
     )

@@ -33,6 +33,9 @@ class MemoryHost:
             heapq.heappush(self._waiting, (max(now, message.not_before or now), next(self._numbers), message))
         self._news.set()
 
+    async def reach(self, queue: str) -> None:
+        pass
+
     async def work(self, receive: Receive) -> None:
         """Hand out messages until there are none and nobody works on one."""
         workers = [asyncio.create_task(self._session(receive)) for _ in range(self._sessions)]
