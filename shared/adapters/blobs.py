@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 from azure.core.credentials_async import AsyncTokenCredential
 from azure.core.exceptions import AzureError, HttpResponseError, ResourceNotFoundError
+from azure.storage.blob.aio import ContainerClient
 
 from shared.adapters.failures import named
 from shared.errors import Conflict, Denied
-
-if TYPE_CHECKING:
-    from azure.storage.blob.aio import ContainerClient
 
 NEEDS = "the role JML Checkpoint Writer on that container for the managed identity (docs/proof.md)"
 
@@ -28,9 +25,7 @@ class BlobContainer:
 
     @cached_property
     def _client(self) -> ContainerClient:
-        """Made when the first checkpoint is due: importing the SDK takes longer than writing one."""
-        from azure.storage.blob.aio import ContainerClient
-
+        """Made when the first checkpoint is due."""
         return ContainerClient.from_container_url(
             self._url, credential=self._credential, connection_timeout=5, read_timeout=10, retry_total=2
         )
