@@ -431,9 +431,11 @@ class AnyOrder(RuleBasedStateMachine):
                 self.leaves(person) and self.believed and (row is None or row.state not in (State.HELD, State.REFUSED))
             ):
                 assert not self.enabled(person), (person, row)
-                if account in self.stage.mssp.tenancy.directory["users"].rows and not self.refused(person):
-                    assert self.stage.groups_of(account) == set(), (person, row)
-                    assert self.stage.held(account) == {}, (person, row)
+                if account in self.stage.mssp.tenancy.directory["users"].rows:
+                    assert row.state is State.RETAINED, "its end is known"
+                    if not self.refused(person):
+                        assert self.stage.groups_of(account) == set(), (person, row)
+                        assert self.stage.held(account) == {}, (person, row)
 
     def refused(self, person: str) -> bool:
         """Whether a run of this person recorded that something was refused for good: that stays."""
