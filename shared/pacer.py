@@ -20,6 +20,8 @@ TOLD_FROM = 0.8
 """Graph tells the used share of a quota from here upwards, and nothing below (Microsoft: throttling, headers)."""
 CERTAIN = 0.9
 """Used share of what we think the quota is, from which silence means that it is larger."""
+MARGIN = 0.05
+"""How far the share that is told of the units moves between two answers."""
 REST = 1 / 15
 """Share of a window for which a 429 without `Retry-After` closes it."""
 
@@ -35,6 +37,7 @@ class Pacer:
         self.units = Gate(quota.units[0], quota.unit_seconds, clock)
         self.writes = Gate(quota.writes, quota.write_seconds, clock)
         self._turns = Turns(self.writes)
+        self._units_told = (0.0, 0.0)
 
     def room(self, writes: int, *, again: bool) -> float:
         """As `Graph.room` says."""
@@ -84,13 +87,20 @@ class Pacer:
                 self._hear(max((r.share for r in said if r.share is not None), default=None), writing=writing)
 
     def _hear(self, share: float | None, *, writing: bool) -> None:
-        """A reading tells the share of the units; a write the larger of both, which ours of the units may explain."""
+        """A reading tells the share of the units; a write the larger of both, which that of the units may explain."""
         if share is None and self.units.answered > CERTAIN * self.units.limit:
             self.units.limit = next((tier for tier in self._tiers if tier > self.units.limit), self.units.limit)
         if not writing:
             self.units.hear(share, TOLD_FROM)
-        elif share is None or share * self.units.limit > self.units.total():
+            self._units_told = (self.units.now, share or 0.0)
+        elif share is None or share > self._units_share() + MARGIN:
             self.writes.hear(share, TOLD_FROM)
+
+    def _units_share(self) -> float:
+        """The used share of the units, as far as it is known: what readings were told, or what we use ourselves."""
+        at, told = self._units_told
+        fresh = at + self.units.seconds > self.units.now
+        return max(told if fresh else 0.0, self.units.total() / self.units.limit)
 
     def _shrink(self, gate: Gate) -> None:
         """A refused reading: the tenant is smaller than its answers seemed to say, or others use its units too."""

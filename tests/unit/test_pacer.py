@@ -196,6 +196,22 @@ def test_a_share_that_our_readings_explain_is_not_counted_as_writes(stage: Stage
     assert in_virtual_time(scenario()) < 1
 
 
+def test_a_share_that_readings_are_told_too_is_not_counted_as_writes(stage: Stage) -> None:
+    """Another process reads much: that is over in ten seconds, and writes need not wait for two minutes."""
+
+    async def scenario() -> float:
+        stage.reply = Reply(200, share=0.9)
+        await stage.send(READ)
+        await stage.send(WRITE)
+        await asyncio.sleep(11)
+        stage.reply = Reply(200)
+        began = asyncio.get_running_loop().time()
+        await stage.send(*[WRITE] * 40)
+        return asyncio.get_running_loop().time() - began
+
+    assert in_virtual_time(scenario()) < 1
+
+
 def test_an_answer_that_never_comes_counts_as_sent(stage: Stage) -> None:
     async def cut(calls: Sequence[Call]) -> None:
         async def request() -> list[Reply]:
