@@ -6,9 +6,9 @@ import sys
 
 from bench.cloud import LATENCY_MS, between, depth, local_cloud, offboard
 from bench.figures import Figure, Report, main, median, say
-from bench.reference import leaver, reference_world
 from shared.clock import from_text
 from tests.e2e.scenario import Document, Scenario
+from tests.e2e.worlds import person_of, team
 
 LEAVERS, WARM = 9, 2
 ROUND_TRIPS = 2
@@ -16,8 +16,9 @@ CONTAINMENT = ("DisableAccount", "RevokeSessions")
 
 
 def measure() -> Report:
-    with local_cloud(reference_world(WARM + LEAVERS)) as scenario:
-        people = [leaver(at) for at in range(WARM + LEAVERS)]
+    names = [f"leaver{at}" for at in range(WARM + LEAVERS)]
+    with local_cloud(team(*names)) as scenario:
+        people = [person_of(name) for name in names]
         scenario.link({one.id: [one.account] for one in people})
         for one in people[:WARM]:
             offboard(scenario, one)
