@@ -52,7 +52,7 @@ class Turns:
         amount = min(float(writes), gate.cap(urgent=False) / 2)
         promised = (now, sum(one for _, one in self._promised))
         taken = sorted([*gate.entries(urgent=False), promised])
-        at = max(self._behind(taken, amount, again=again), now + self._crowd(amount, now))
+        at = max(self._behind(taken, amount, now, again=again), now + self._crowd(amount, now))
         wait = max(at - now, gate.wait(0, urgent=False))
         if wait <= moment:
             self._promised.append((now, amount))
@@ -74,21 +74,22 @@ class Turns:
         if due:
             min(due).pop(0)
 
-    def _behind(self, taken: list[Booking], amount: float, *, again: bool) -> float:
-        """When there is room: for who comes again, behind those who are to come before that; for others, behind all."""
-        now = self.gate.now
+    def _behind(self, taken: list[Booking], amount: float, now: float, *, again: bool) -> float:
+        """When there is room: for who comes again, behind those who are to come before that; for others, behind all.
+
+        All of it is about one moment, `now`: a clock that goes on would never let the search end.
+        """
         booked = sorted((max(at, now), one) for at, one in (*self._again, *(() if again else self._first)))
         if not again:
-            return self._opens([*taken, *booked], amount, 1 + LAG)
+            return self._opens([*taken, *booked], amount, now, 1 + LAG)
         at, before = now, -1.0
         while at > before:
             before = at
-            at = self._opens([*taken, *(one for one in booked if one[0] <= before)], amount, 1.0)
+            at = self._opens([*taken, *(one for one in booked if one[0] <= before)], amount, now, 1.0)
         return at
 
-    def _opens(self, standing: list[Booking], amount: float, stretch: float) -> float:
-        gate = self.gate
-        return opens(standing, amount, gate.cap(urgent=False), gate.seconds * stretch, gate.now)
+    def _opens(self, standing: list[Booking], amount: float, now: float, stretch: float) -> float:
+        return opens(standing, amount, self.gate.cap(urgent=False), self.gate.seconds * stretch, now)
 
     def _crowd(self, amount: float, now: float) -> float:
         """Seconds to stand back while others are being contained."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -127,3 +127,17 @@ async def test_somebody_with_more_than_the_window_holds_is_let_in_when_half_of_i
     assert stage.ask(writes=10 * LIMIT) == 0
     assert stage.ask(writes=LIMIT) == 0
     assert stage.ask() > 0
+
+
+class Ticking(FakeClock):
+    """Time goes on while one looks."""
+
+    def now(self) -> datetime:
+        self.advance(timedelta(microseconds=1))
+        return super().now()
+
+
+def test_who_comes_again_is_answered_though_the_clock_goes_on_meanwhile() -> None:
+    clock = Ticking()
+    turns = Turns(Gate(LIMIT, SECONDS, clock))
+    assert turns.ask(LEAVER, again=True) == 0
