@@ -95,8 +95,13 @@ PRIVILEGED_ROLE = "Privileged Authentication Administrator"
 delete holders of Entra roles, or members and owners of role-assignable groups (Microsoft: sensitive actions)."""
 
 
+TABLES = ("breaker", "closings", "holds", "people", "runs", "schedule", "terminations")
+"""The tables that the app may change; `ledger` it may only add to."""
+
+
 def markdown() -> str:
     """The table for people: docs/permissions.md is this text."""
+    tables = ", ".join(f"`{name}`" for name in TABLES)
     rows = "\n".join(f"| {one.tenant.value} | `{one.name}` | {one.purpose} |" for one in PERMISSIONS)
     return f"""# Permissions
 
@@ -111,8 +116,18 @@ In the MSSP tenant the app's service principal also holds the Entra role **{PRIV
 application permissions alone cannot disable or delete holders of Entra roles, or members and owners of role-assignable
 groups.
 
-In its own subscription the managed identity needs Storage Table Data Contributor on the storage account, and Azure
-Service Bus Data Sender and Data Receiver on the namespace."""
+In its own subscription the managed identity needs:
+
+| role | on | it is there to |
+|---|---|---|
+| Storage Table Data Contributor | each of the tables {tables} | keep the app's own rows |
+| JML Ledger Writer | the table `ledger` | read and add rows; not to change or delete them |
+| JML Checkpoint Writer | the container of checkpoints | read and add them; not to change or delete them |
+| JML Checkpoint Signer | the signing key in Key Vault | read its public part, and sign |
+| Azure Service Bus Data Sender, Data Receiver | the namespace | send and receive lifecycle events |
+
+The roles whose names begin with JML are custom ones: [proof](proof.md) has their definitions. Never give the first one
+on the whole storage account: it would open the ledger."""
 
 
 GRANTS: dict[str, list[str]] = {role.value: [p.name for p in PERMISSIONS if p.tenant is role] for role in TenantRole}

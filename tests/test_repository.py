@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from jml import outcomes
-from jml.permissions import markdown
+from jml.permissions import TABLES, markdown
 from jml.policy import Policy
 from shared.policyfile import load_policy
 from shared.settings import load_settings
@@ -23,6 +23,17 @@ def test_permissions_page_is_what_the_table_says() -> None:
 
 def test_outcomes_page_is_what_the_code_does() -> None:
     assert (ROOT / "docs/outcomes.md").read_text().rstrip("\n") == outcomes.markdown()
+
+
+def test_the_custom_roles_of_the_proof_page_read_and_add_and_do_nothing_else() -> None:
+    page = (ROOT / "docs/proof.md").read_text()
+    roles = [json.loads(block) for block in re.findall(r"```json\n(.*?)```", page, re.DOTALL)]
+    assert [role["Name"] for role in roles] == ["JML Ledger Writer", "JML Checkpoint Writer", "JML Checkpoint Signer"]
+    for role in roles:
+        assert role["Actions"] == []
+        assert all(action.endswith(("/read", "/add/action", "/sign/action")) for action in role["DataActions"])
+        assert f"| {role['Name']} |" in markdown()
+    assert page.count(f"for table in {' '.join(TABLES)}") == 2
 
 
 def test_policy_schema_is_what_the_model_says() -> None:

@@ -25,7 +25,7 @@ from shared.ledger import canonical
 from shared.ports import KeyName
 
 API_VERSION = "7.4"
-NEEDS = "the role Key Vault Crypto User on the signing key for the managed identity (docs/proof.md)"
+NEEDS = "the role JML Checkpoint Signer on the signing key for the managed identity (docs/proof.md)"
 RFC_9278 = "urn:ietf:params:oauth:jwk-thumbprint:sha-256:"
 DIGEST = utils.Prehashed(hashes.SHA256())
 LEAST_BITS = 2048

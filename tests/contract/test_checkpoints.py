@@ -286,7 +286,7 @@ async def test_a_key_of_another_vault_is_not_trusted(vault: KeyVault) -> None:
 async def test_a_vault_that_does_not_know_the_app_is_denied_with_the_role(vault: KeyVault) -> None:
     for credential in (app_token(vault, STORAGE), Signed("https://vault.azure.net")):
         signer = VaultSigner(vault.key_url, vault.scope, credential)
-        with pytest.raises(Denied, match="Key Vault Crypto User"):
+        with pytest.raises(Denied, match="JML Checkpoint Signer"):
             await signer.key()
         await signer.close()
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import base64
 import json
+import re
+import shutil
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,6 +17,8 @@ from azure.data.tables import TableClient
 from azure.storage.blob import ContainerClient
 from cryptography.hazmat.primitives import serialization
 
+from jml.permissions import TABLES
+from sandbox.functions_process import ROOT
 from tests.e2e.conftest import Open
 from tests.e2e.scenario import Document, Scenario
 from tests.e2e.worlds import person_of, team
@@ -96,6 +101,10 @@ def test_the_whole_ledger_is_good(scenario: Scenario) -> None:
     assert "0 findings" in done.out
 
 
+def test_no_table_is_used_but_those_that_the_roles_name(scenario: Scenario) -> None:
+    assert set(scenario.tables()) <= {*TABLES, "ledger"}
+
+
 def test_evidence_is_anchored_and_verified_by_the_deployments_own_checkpoints(
     scenario: Scenario, run: str, number: int
 ) -> None:
@@ -138,6 +147,18 @@ def test_an_auditor_with_files_alone_verifies_all_of_it(
     assert missing.code == 1
     other = scenario.runs(person=BOB.id)[-1]["id"]
     assert f"ledger {other}  is missing: checkpoint" in missing.out
+
+
+@pytest.mark.skipif(not (shutil.which("jq") and shutil.which("openssl")), reason="needs jq and openssl")
+def test_anybody_can_check_a_checkpoint_with_jq_and_openssl(scenario: Scenario, downloads: dict[str, Any]) -> None:
+    """The lines of docs/proof.md, as they stand there."""
+    page = (ROOT / "docs/proof.md").read_text()
+    lines = re.findall(r"^    ((?:jq|openssl) .*)$", page, re.MULTILINE)
+    assert len(lines) == 3
+    script = "\n".join(lines).replace("0000000007.json", "checkpoints/0000000001.json").replace("public.pem", "key.pem")
+    where = scenario.running.directory
+    done = subprocess.run(["bash", "-ec", script], cwd=where, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "Verified OK\n"), done.stderr
 
 
 def test_evidence_that_was_made_up_is_not_among_the_checkpoints(scenario: Scenario, downloads: dict[str, Any]) -> None:
