@@ -114,7 +114,7 @@ def _last_word(evidence: Document, kind: str) -> str:
 
 @pytest.mark.parametrize("kinds", [KINDS[:7], KINDS[7:]], ids=lambda kinds: f"{kinds[0]} to {kinds[-1]}")
 def test_killed_while_each_kind_of_step_is_on_the_wire_and_started_again(scenario: Scenario, kinds: list[str]) -> None:
-    """As many at once as there are sessions: every request has reached Graph, and none has been answered.
+    """Half of the kinds at once, each in a session: every request has reached Graph, and none has been answered.
 
     Graph carries them out in the end, long after the next process has done the same.
     """
