@@ -11,7 +11,6 @@ from jml.events import LeaverEvent
 from jml.orders import Orders
 from jml.people import Cause
 from jml.schedule import Offboarding, State
-from jml.state import Schedule
 from shared.ports import TableStore
 
 
@@ -30,12 +29,9 @@ class Admission:
     kept: str = ""
 
 
-async def read_admission(event: LeaverEvent, store: TableStore, breaker: Breaker) -> Admission:
-    """All of it at once; who let the event through counts only for this event, who keeps the person for every one."""
-    scheduled, order, places = await asyncio.gather(
-        Schedule(store).get(event.person), Orders(store).get(event.person), breaker.look(Direction.LEAVER)
-    )
-    row = scheduled.offboarding if scheduled is not None else None
+async def read_admission(event: LeaverEvent, row: Offboarding | None, store: TableStore, breaker: Breaker) -> Admission:
+    """Who let the event through counts only for this event, who keeps the person for every one; `row`: theirs."""
+    order, places = await asyncio.gather(Orders(store).get(event.person), breaker.look(Direction.LEAVER))
     ours = row if row is not None and row.revision == event.revision else None
     passed, again = (ours.passed, ours.tries > 0) if ours else (False, False)
     if order is None or not order.active:

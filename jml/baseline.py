@@ -21,10 +21,12 @@ from shared.authorisation import Caller
 from shared.clock import Clock, from_text, to_text
 from shared.errors import Conflict, NotThere, Undecidable
 from shared.ports import Row, TableStore, Value
+from shared.rows import put
 from shared.telemetry import report, warn
 
 TABLE, PARTITION, KEY = "breaker", "baseline", "fault"
 QUESTIONS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:jml:baseline:v1")
+ACCEPTED = "accepted"
 SHOWN = 200
 """People of a fault who are named; the digest is of all."""
 
@@ -92,7 +94,7 @@ class Baselines:
         known, names = await self.get(), sorted(gone)
         digest = hashlib.sha256("\n".join(names).encode()).hexdigest()
         if not shrunken(len(names), linked, share):
-            if known is not None and known.standing is Standing.FAULT:
+            if known is not None and known.standing is not Standing.GOOD:
                 await self.decisions.answer(known.question, {"decision": "the source is whole again", "by": ""})
                 await self._put(replace(known, standing=Standing.GOOD, people=()))
             return True
@@ -116,12 +118,13 @@ class Baselines:
             raise NotThere("the source is whole: there is nothing to accept")
         if known.digest != seen:
             raise Undecidable("digest: that of the fault as it is now was expected; look at it again", known.digest)
-        await self.decisions.answer(
-            known.question, {"decision": "accepted", "by": caller.object_id, "digest": known.digest}
-        )
-        accepted = replace(known, standing=Standing.ACCEPTED, by=caller.object_id)
+        mine = {"decision": ACCEPTED, "by": caller.object_id, "digest": known.digest}
+        stands = await self.decisions.answer(known.question, mine)
+        if stands["decision"] != ACCEPTED:
+            raise Undecidable("the source has changed since: look at it again")
+        accepted = replace(known, standing=Standing.ACCEPTED, by=str(stands["by"]))
         await self._put(accepted)
-        report("baseline accepted", by=caller.object_id, gone=known.gone)
+        report("baseline accepted", by=accepted.by, gone=known.gone)
         return accepted
 
     async def _put(self, one: Baseline) -> None:
@@ -136,7 +139,7 @@ class Baselines:
         }
         row = Row(PARTITION, KEY, values, one.version)
         try:
-            await (self.store.replace(TABLE, row) if one.version else self.store.insert(TABLE, [row]))
+            await put(self.store, TABLE, row)
         except Conflict as error:
             raise Undecidable("a sweep has looked at the same moment: look at it again") from error
 

@@ -19,6 +19,7 @@ from jml.state import People
 from shared.clock import Clock, from_text, to_text
 from shared.errors import Conflict, Held, Transient
 from shared.ports import Row, TableStore
+from shared.rows import put
 
 TABLE, PARTITION = "breaker", "breaker"
 POPULATION, ADMINISTRATORS = "population", "administrators"
@@ -85,9 +86,10 @@ class Breaker:
         length = window(Direction(seen.key), self.limits)
         return frozenset(place.who for place in seen.since(self.clock.now() - length))
 
-    async def measure(self, population: int) -> None:
-        """Note how many people are linked, for the share: what the sweep saw and believed."""
-        row = await self.store.get(TABLE, PARTITION, POPULATION)
+    async def measure(self, linked: Collection[str]) -> None:
+        """Note how many people there are, for the share: who is linked, and who left within the window."""
+        seen, row = await asyncio.gather(self._read(Direction.LEAVER), self.store.get(TABLE, PARTITION, POPULATION))
+        population = len({*linked, *self.within(seen)})
         if row is not None and row.values["people"] == population:
             return
         with contextlib.suppress(Conflict):  # another sweep counted at the same moment
@@ -149,4 +151,4 @@ class Breaker:
         await self._put(Row(PARTITION, seen.key, {"places": text}, seen.version))
 
     async def _put(self, row: Row) -> None:
-        await (self.store.replace(TABLE, row) if row.version else self.store.insert(TABLE, [row]))
+        await put(self.store, TABLE, row)

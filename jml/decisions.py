@@ -47,11 +47,14 @@ class Decisions:
     clock: Clock
 
     async def open(self, question: str, facts: Mapping[str, Any], plan: Iterable[Member]) -> None:
-        """Write the question down, with its plan; once, however often it is asked."""
+        """Write the question down with its plan, once, however often it is asked; what a crash left out is added."""
         ledger = await Ledger.load(self.store, question)
-        if not ledger.rows:
-            planned = [Entry(Kind.PLANNED, member.facts(), member.person) for member in plan]
-            await ledger.append([Entry(Kind.OPENED, facts), *planned], self.clock.now())
+        if ledger.closed:
+            return
+        known = {member.person for member in members(ledger)}
+        missing = [Entry(Kind.PLANNED, one.facts(), one.person) for one in plan if one.person not in known]
+        opening = [] if ledger.rows else [Entry(Kind.OPENED, facts)]
+        await ledger.append([*opening, *missing], self.clock.now())
 
     async def revise(self, question: str, facts: Mapping[str, Any], plan: Iterable[Member]) -> None:
         """The plan has changed since the question was asked: write down how."""
@@ -65,8 +68,8 @@ class Decisions:
         ]
         await ledger.append(entries, self.clock.now())
 
-    async def answer(self, question: str, facts: Mapping[str, Any]) -> None:
-        """Write the answer and close the ledger; nothing when that was done before a crash.
+    async def answer(self, question: str, facts: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Write the answer and close the ledger; returns the answer that stands, which is the first.
 
         Raises LostOrder when somebody else answers at the same moment.
         """
@@ -75,10 +78,24 @@ class Decisions:
             ledger.stage([Entry(Kind.DECIDED, facts)], self.clock.now())
             await ledger.close({"outcome": facts["decision"]}, self.clock.now())
         await self.proof.closed(ledger)
+        return _answer(ledger) or facts
+
+    async def answered(self, question: str) -> Mapping[str, Any] | None:
+        """The answer that stands, if there is one."""
+        return _answer(await Ledger.load(self.store, question))
+
+    async def record(self, question: str, facts: Mapping[str, Any]) -> None:
+        """A decision that answers no question of ours: asked, answered and closed at once."""
+        await self.open(question, facts, [])
+        await self.answer(question, facts)
 
     async def plan(self, question: str) -> list[Member]:
         """The plan as it stands."""
         return members(await Ledger.load(self.store, question))
+
+
+def _answer(ledger: Ledger) -> Mapping[str, Any] | None:
+    return ledger.rows[-2].data if ledger.closed else None
 
 
 def members(ledger: Ledger) -> list[Member]:

@@ -122,6 +122,11 @@ class MsspTenant:
         there = [expect(reply, "other administrators", _NEEDS) for reply in replies if reply.status != 404]
         return Administrators(frozenset(mine & admins), frozenset(str(a["id"]) for a in there if a["accountEnabled"]))
 
+    async def key_of(self, account: str) -> str:
+        """The key of the person whose account this is; empty where it says none, or is not there."""
+        [reply] = await self._graph.send([Call("GET", f"{user_path(account)}?$select=id,employeeId")])
+        return "" if reply.status == 404 else str(expect(reply, "the caller's account", _NEEDS).get("employeeId") or "")
+
     async def enabled(self, accounts: Sequence[str]) -> frozenset[str]:
         """Which of these accounts exist and can sign in, a thousand a request."""
         chunks = [accounts[at : at + MOST_IDS] for at in range(0, len(accounts), MOST_IDS)]

@@ -11,6 +11,7 @@ from typing import Any
 from jml.breaker import Direction
 from shared.clock import from_text, to_text
 from shared.ports import Row, TableStore, Value
+from shared.rows import put
 
 TABLE, PARTITION = "holds", "hold"
 
@@ -73,10 +74,7 @@ class HoldRows:
             "decided_at": to_text(one.decided_at) if one.decided_at else "",
         }
         row = Row(PARTITION, one.id, values, one.version)
-        if one.version:
-            return replace(one, version=await self.store.replace(TABLE, row))
-        [version] = await self.store.insert(TABLE, [row])
-        return replace(one, version=version)
+        return replace(one, version=await put(self.store, TABLE, row))
 
 
 def document(one: Hold) -> dict[str, Any]:

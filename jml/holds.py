@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import uuid
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Any
 
 from jml.breaker import Direction
 from jml.decisions import Decisions, Member, digest
@@ -22,14 +23,18 @@ from jml.people import Cause, Leaving, Unknown, Verdict, judge, ordered
 from jml.policy import Policy
 from jml.schedule import Offboarding, State, hold, let_out
 from jml.state import People, Schedule, Scheduled
+from jml.subjects import Subjects
 from jml.truth import CorporateTenant
-from shared.authorisation import Caller, Forbidden
+from shared.authorisation import Caller
 from shared.clock import Clock
-from shared.errors import Conflict, NotThere, Undecidable
+from shared.errors import Conflict, LostOrder, NotThere, Undecidable
+from shared.guid import GUID
 from shared.ports import TableStore
 from shared.telemetry import report, warn
 
 HOLDS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:jml:holds:v1")
+IN_THE_MAKING = timedelta(minutes=5)
+"""A hold's row comes before the rows that it holds: for so long it may hold nobody yet."""
 NOBODY = ""
 """The decider of what the clock decides."""
 
@@ -45,6 +50,7 @@ class Holds:
     corporate: CorporateTenant
     store: TableStore
     decisions: Decisions
+    subjects: Subjects
     clock: Clock
 
     @property
@@ -71,7 +77,7 @@ class Holds:
             await self._held.put(made)
             warn("held", hold=made.id, people=made.people, reason=reason)
         for one in rows:
-            await self._change(hold(one.offboarding, made.id), one.version)
+            await Schedule(self.store).try_put(hold(one.offboarding, made.id), one.version)
         return known or made
 
     async def release(self, name: str, seen: str, caller: Caller) -> Hold:
@@ -97,22 +103,32 @@ class Holds:
         names = {one.offboarding.hold async for one in Schedule(self.store).of_state(State.HELD)}
         waiting = [one async for one in self._held.open()]
         for name in sorted(names - {one.id for one in waiting}):
-            if (decided := await self._held.get(name)) is not None:
-                await self._carry_out(decided)
-        over = [one for one in waiting if one.expires_at <= self.clock.now() or one.id not in names]
-        for one in over:
-            with contextlib.suppress(Undecidable):  # somebody decided just now
-                await self._decide(one, HoldState.EXPIRED, NOBODY)
-        return [one for one in waiting if one not in over]
+            await self._let_go(name, await self._held.get(name))
+        left: list[Hold] = []
+        for one in waiting:
+            answer = await self.decisions.answered(one.id)
+            if answer is not None:
+                await self._enact(one, answer)
+            elif self._is_over(one, names):
+                with contextlib.suppress(Undecidable):  # somebody decided just now
+                    await self._decide(one, HoldState.EXPIRED, NOBODY)
+            else:
+                left.append(one)
+        return left
+
+    def _is_over(self, one: Hold, names: Collection[str]) -> bool:
+        """It has waited too long; or it holds nobody any more, and not because it is only being made."""
+        now = self.clock.now()
+        return one.expires_at <= now or (one.id not in names and add(one.opened_at, IN_THE_MAKING) <= now)
 
     async def _decidable(self, name: str, seen: str, caller: Caller) -> Hold:
-        found = await self._held.get(name)
+        found = await self._held.get(name) if GUID.match(name) else None
         if found is None:
             raise NotThere("there is no hold of that id")
         if found.state is not HoldState.OPEN:
             raise Undecidable(f"the hold is {found.state} already")
-        if any(caller.object_id in member.accounts for member in await self.decisions.plan(name)):
-            raise Forbidden("nobody decides about themselves: another Approver has to")
+        plan = await self.decisions.plan(name)
+        await self.subjects.keep_apart(caller, {member.person: member.accounts for member in plan})
         if seen != found.digest:
             raise Undecidable("digest: that of the plan as it is now was expected; look at it again", found.digest)
         return found
@@ -120,7 +136,7 @@ class Holds:
     async def _plan_again(self, held: Hold) -> list[Member]:
         """The plan as the truth says now; where it cannot be known, as it was."""
         now = self.clock.now()
-        rows = [one.offboarding for one in await self._rows(held)]
+        rows = [one.offboarding for one in await self._rows(held.id)]
         orders = await Orders(self.store).active()
         people, nulls_mean_none = await self.corporate.people([row.person for row in rows])
         verdicts = {p.id: judge(p, self.policy, nulls_mean_none=nulls_mean_none, now=now) for p in people}
@@ -130,30 +146,40 @@ class Holds:
         return [member for member in members if member is not None]
 
     async def _decide(self, held: Hold, state: HoldState, by: str) -> Hold:
-        """The hold's row decides who was first; the ledger and the people follow, after a crash too."""
-        decided = replace(held, state=state, by=by, decided_at=self.clock.now())
+        """The ledger decides who was first; the hold's row and the people follow, after a crash too."""
+        mine = {"decision": state.value, "by": by, "digest": held.digest}
         try:
-            decided = await self._held.put(decided)
-        except Conflict as error:
+            stands = await self.decisions.answer(held.id, mine)
+            decided = await self._enact(held, stands)
+        except (Conflict, LostOrder) as error:
             raise Undecidable("somebody else has decided at the same moment: look at it again") from error
-        report("hold decided", hold=held.id, decision=state.value, by=by)
-        await self._carry_out(decided)
+        if stands != mine:
+            raise Undecidable(f"the hold is {decided.state} already")
         return decided
 
-    async def _carry_out(self, held: Hold) -> None:
-        await self.decisions.answer(held.id, {"decision": held.state.value, "by": held.by, "digest": held.digest})
-        released = held.state is HoldState.RELEASED
-        approved = {one.person for one in await self.decisions.plan(held.id)} if released else set()
-        for one in await self._rows(held):
-            row = one.offboarding
-            if held.state is HoldState.REFUSED:
-                await self._change(replace(row, state=State.REFUSED), one.version)
-            else:
-                await self._change(let_out(row, judged=row.person in approved), one.version)
+    async def _enact(self, held: Hold, answer: Mapping[str, Any]) -> Hold:
+        """Do what the ledger says was decided."""
+        state, by = HoldState(answer["decision"]), str(answer["by"])
+        decided = await self._held.put(replace(held, state=state, by=by, decided_at=self.clock.now()))
+        report("hold decided", hold=held.id, decision=state.value, by=by)
+        await self._let_go(held.id, decided)
+        return decided
 
-    async def _rows(self, held: Hold) -> list[Scheduled]:
+    async def _let_go(self, name: str, decided: Hold | None) -> None:
+        """Let out whom it holds, or keep them as refused; of a hold that is lost everybody is judged anew."""
+        released = decided is not None and decided.state is HoldState.RELEASED
+        approved = {one.person for one in await self.decisions.plan(name)} if released else set()
+        for one in await self._rows(name):
+            row = one.offboarding
+            if decided is not None and decided.state is HoldState.REFUSED:
+                row = replace(row, state=State.REFUSED)
+            else:
+                row = let_out(row, judged=row.person in approved)
+            await Schedule(self.store).try_put(row, one.version)
+
+    async def _rows(self, name: str) -> list[Scheduled]:
         rows = Schedule(self.store).of_state(State.HELD)
-        return [one async for one in rows if one.offboarding.hold == held.id]
+        return [one async for one in rows if one.offboarding.hold == name]
 
     async def _accounts(self, persons: Sequence[str]) -> Mapping[str, frozenset[str]]:
         """The accounts of each; of one by its row, of many in one reading."""
@@ -161,12 +187,6 @@ class Holds:
         links = [await people.get(persons[0])] if len(persons) == 1 else [link async for link in people.all()]
         known = {link.person: link.accounts for link in links if link}
         return {person: known.get(person, frozenset()) for person in persons}
-
-    async def _change(self, row: Offboarding, version: str) -> None:
-        try:
-            await Schedule(self.store).put(row, version)
-        except Conflict:
-            report("offboarding changed meanwhile", person=row.person)
 
 
 def by_direction(rows: Iterable[Scheduled]) -> dict[Direction, list[Scheduled]]:

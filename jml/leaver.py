@@ -55,8 +55,8 @@ def plan_leaver(snapshot: Snapshot, results: Mapping[str, Result], terms: Terms)
     contain = [_contain(account, snapshot, results, terms) for account in accounts]
     found: list[Removal] = [step for held in holdings for step in held.removals]
     removals: list[LeaverStep] = sorted([*found, *_second_tries(found, results)], key=lambda step: step.key)
-    marks: list[LeaverStep] = [step for account in accounts if (step := _mark(account, terms))]
-    deletions: list[LeaverStep] = [DeleteAccount(a.id) for a in accounts if _over(a, terms)]
+    marks: list[LeaverStep] = [step for account in accounts if (step := _mark(account, terms, results))]
+    deletions: list[LeaverStep] = [DeleteAccount(a.id) for a in accounts if _over(a, terms, results)]
     phases: tuple[Phase[LeaverStep], ...] = (
         Phase("contain", tuple(chain for chain in contain if chain)),
         Phase("remove", tuple((step,) for step in removals)),
@@ -97,31 +97,32 @@ def _revoked_since(account: Account, opened_at: datetime) -> bool:
     return account.sessions_valid_from is not None and account.sessions_valid_from >= opened_at
 
 
-def kept_until(account: Account, terms: Terms) -> datetime | None:
+def kept_until(account: Account, terms: Terms, results: Mapping[str, Result]) -> datetime | None:
     """Until when the account is kept, as it says itself; None when it says nothing, or too little.
 
     A mark counts only if it leaves this leaving its whole retention: one of an earlier leaving, before a person came
-    back, does not.
+    back, does not; nor does one that was there while the account could still sign in.
     """
+    since = terms.opened_at if DisableAccount(account.id).key in results else terms.left_at
     retention = terms.policy.leaver.retention
     label, _, text = account.marks.get(retention.mark, "").partition(" ")
     try:
         until = from_text(text) if label == MARK else None
     except ValueError:
         return None
-    return until if until is not None and until >= add(terms.left_at, retention.period) else None
+    return until if until is not None and until >= add(since, retention.period) else None
 
 
-def _mark(account: Account, terms: Terms) -> MarkAccount | None:
-    if kept_until(account, terms) is not None:
+def _mark(account: Account, terms: Terms, results: Mapping[str, Result]) -> MarkAccount | None:
+    if kept_until(account, terms, results) is not None:
         return None
     retention = terms.policy.leaver.retention
     return MarkAccount(account.id, retention.mark, f"{MARK} {to_text(add(terms.opened_at, retention.period))}")
 
 
-def _over(account: Account, terms: Terms) -> bool:
+def _over(account: Account, terms: Terms, results: Mapping[str, Result]) -> bool:
     """Whether its time was over when this run began: the run that marks an account never deletes it."""
-    until = kept_until(account, terms)
+    until = kept_until(account, terms, results)
     return until is not None and until < terms.opened_at
 
 

@@ -6,7 +6,8 @@ leads back here, by redelivery, to the same end: what was written is read again,
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import asyncio
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,10 +19,10 @@ from jml.gather import MsspTenant
 from jml.holdings import UNREAD
 from jml.holds import Holds, direction_of
 from jml.leaver import Terms, kept_until
-from jml.offboarding import Offboarding
+from jml.offboarding import LeaverRun
 from jml.policy import Policy
 from jml.requests import NEEDS
-from jml.schedule import after_run
+from jml.schedule import Offboarding, after_run
 from jml.state import Link, People, RunRecord, Runs, RunState, Schedule, overtake
 from jml.steps import Containment, LeaverStep, recall
 from jml.truth import CorporateTenant
@@ -35,8 +36,21 @@ from shared.ports import Graph, Messages, TableStore
 from shared.proof import Proof
 from shared.telemetry import about, report, warn
 
+MOST_REASON = 4000
+"""Characters of a run's reason: it has to fit into a row, however many ids it names."""
+
 CLEAN = frozenset({RunOutcome.VERIFIED, RunOutcome.PARTIAL})
 """Outcomes after which the offboarding goes on to its next part; after any other the backlog takes it up again."""
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """What was there before a slice: the run's row (None: it is new), the person's, the schedule's, the ledger."""
+
+    run: RunRecord | None
+    link: Link
+    row: Offboarding | None
+    ledger: Ledger
 
 
 @dataclass(frozen=True)
@@ -56,6 +70,10 @@ class _End:
     reason: str = ""
     cleaned: bool = False
     delete_at: datetime | None = None
+
+    @property
+    def gone(self) -> bool:
+        return self.cleaned and self.delete_at is None
 
 
 @dataclass(frozen=True)
@@ -89,7 +107,7 @@ class Lifecycle:
         try:
             with about(run=event.id, person=event.person, tenant=self.tenant):
                 await self._take_up(event, now)
-        except (Conflict, Denied, LostOrder, Transient) as error:
+        except (Conflict, Denied, LostOrder, Refused, Transient) as error:
             later = now + self.policy.limits.poll
             await self.messages.send([to_message(event, now, f"{message_id[-24:]}@{to_text(now)}", later)])
             warn("run put off", run=event.id, person=event.person, reason=str(error))
@@ -109,23 +127,24 @@ class Lifecycle:
         A run marks its person before its own row, and that before its first of the ledger: what cannot be there yet is
         not read, for containment waits for it.
         """
-        link = await People(self.store).get(event.person) or Link(event.person)
-        run = None if event.revision > link.revision else await Runs(self.store).get(event.id)
+        known, scheduled = await asyncio.gather(
+            People(self.store).get(event.person), Schedule(self.store).get(event.person)
+        )
+        link, row = known or Link(event.person), scheduled.offboarding if scheduled else None
+        news = row is not None and event.revision == row.revision > link.revision
+        run = None if news else await Runs(self.store).get(event.id)
         ledger = await Ledger.load(self.store, event.id) if run else Ledger(self.store, event.id, [])
-        if run is None:
-            await self._slice(event, None, link, ledger, received)
-        elif run.state is RunState.CLOSED:
+        if run is not None and run.state is RunState.CLOSED:
             report("run closed before", outcome=run.outcome)
-        elif ledger.closed:
+        elif run is not None and ledger.closed:
             await self._finish(run, ledger)
         else:
-            await self._slice(event, run, link, ledger, received)
+            await self._slice(event, _Standing(run, link, row, ledger), received)
 
-    async def _slice(
-        self, event: LeaverEvent, known: RunRecord | None, link: Link, ledger: Ledger, now: datetime
-    ) -> None:
+    async def _slice(self, event: LeaverEvent, there: _Standing, now: datetime) -> None:
         """One slice of a run, new or as it was left; being the person's newest, a new one overtakes the others."""
-        newest = link if known else overtake(link, event.id, event.revision)
+        known, link, row, ledger = there.run, there.link, there.row, there.ledger
+        newest = link if known else overtake(link, event.id, event.revision, row)
         run = known or RunRecord(event.id, event.person, newest.generation if newest else 0, now)
         journal: Journal[LeaverStep] = Journal(ledger, recall, self.clock.now)
         if ledger.rows:
@@ -137,9 +156,9 @@ class Lifecycle:
             case = _Case(event, await self._open(run, None), ledger)
             await self._close(case, _End(RunOutcome.SUPERSEDED, f"run {link.run} is newer"))
             return
-        terms = Terms(run.opened_at, self.policy, now, event.effective)
+        terms = Terms(run.opened_at, self.policy, now, run.opened_at)
         linked = link.accounts | {standing.step.account for standing in journal.standings.values()}
-        work = Offboarding(
+        work = LeaverRun(
             event,
             linked,
             terms,
@@ -149,6 +168,7 @@ class Lifecycle:
             writer=self.writer,
             store=self.store,
             breaker=self.breaker,
+            row=row,
             counted=bool(journal.results),
         )
         work.begin()
@@ -158,6 +178,8 @@ class Lifecycle:
             work.drop()
             raise
         if (end := await self._work(case, journal, work)) is not None:
+            if not (link.accounts or end.gone):
+                await self._adopt(event.person, work.found)
             await self._close(case, end)
 
     async def _open(self, run: RunRecord, newest: Link | None) -> RunRecord:
@@ -166,7 +188,7 @@ class Lifecycle:
             await People(self.store).put(newest)
         return run if run.version else await Runs(self.store).put(run)
 
-    async def _work(self, case: _Case, journal: Journal[LeaverStep], work: Offboarding) -> _End | None:
+    async def _work(self, case: _Case, journal: Journal[LeaverStep], work: LeaverRun) -> _End | None:
         """Converge; returns how the run ends, or None when it was saved to be continued."""
         limits, now = self.policy.limits, self.clock.now()
         poll = limits.poll.total_seconds()
@@ -190,7 +212,7 @@ class Lifecycle:
             outcome = conclude(journal.standings.values(), journal.findings.values())
             why = blockers(journal) if outcome is RunOutcome.BLOCKED else ""
             if outcome in CLEAN:
-                return _End(outcome, why, *_retention(work))
+                return _End(outcome, why, *_retention(work, journal.results))
             return _End(outcome, why)
         await self._wait(case, journal, pause)
         return None
@@ -205,6 +227,12 @@ class Lifecycle:
         await self.messages.send([to_message(case.event, now, saved.attempt, until)])
         report("run waits", until=to_text(until), reason=pause.why)
 
+    async def _adopt(self, person: str, accounts: frozenset[str]) -> None:
+        """Link accounts that only their own key named: the table was lost, and the sweep has to watch them again."""
+        link = await People(self.store).get(person)
+        if accounts and link is not None and not link.accounts:
+            await People(self.store).put(replace(link, accounts=accounts))
+
     async def _hold(self, event: LeaverEvent, reason: str) -> None:
         """The offboarding waits for a person, if it is still the one of this event."""
         scheduled = await Schedule(self.store).get(event.person)
@@ -215,7 +243,7 @@ class Lifecycle:
         """Schedule first, then the closing row, then the run's own row: each is found again after a crash."""
         if end.cleaned:
             await self._retain(case.event, end.delete_at)
-        await case.ledger.close({"outcome": end.outcome.value, "reason": end.reason}, self.clock.now())
+        await case.ledger.close({"outcome": end.outcome.value, "reason": end.reason[:MOST_REASON]}, self.clock.now())
         await self._finish(case.run, case.ledger)
 
     async def _retain(self, event: LeaverEvent, delete_at: datetime | None) -> None:
@@ -229,10 +257,7 @@ class Lifecycle:
         row = after_run(scheduled.offboarding, event.revision, delete_at)
         if row is None:
             return
-        try:
-            await schedule.put(row, scheduled.version)
-        except Conflict:
-            report("offboarding changed meanwhile")
+        await schedule.try_put(row, scheduled.version)
 
     async def _finish(self, run: RunRecord, ledger: Ledger) -> None:
         """Have the closed ledger anchored, close the run's row, and only then try to write the checkpoint at once."""
@@ -272,9 +297,9 @@ def blockers(journal: Journal[LeaverStep]) -> str:
     return "; ".join([*sorted(guarded), *sorted(needed), *sorted(unread)])
 
 
-def _retention(work: Offboarding) -> tuple[bool, datetime | None]:
+def _retention(work: LeaverRun, results: Mapping[str, Result]) -> tuple[bool, datetime | None]:
     """Whether every account is cleaned up to its mark or gone, and when the last of them is to be deleted."""
-    marks = [kept_until(account, work.terms) for account in work.snapshot.accounts.values()]
+    marks = [kept_until(account, work.terms, results) for account in work.snapshot.accounts.values()]
     return all(marks), max((mark for mark in marks if mark), default=None)
 
 

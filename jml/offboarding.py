@@ -19,6 +19,7 @@ from jml.identity import person_key
 from jml.leaver import Terms, kept_until
 from jml.people import Leaving, Staying, Unknown, Verdict, judge, ordered
 from jml.requests import judge_reply, request
+from jml.schedule import Offboarding, State
 from jml.steps import Containment, LeaverStep, RemoveMethod
 from jml.truth import CorporateTenant
 from shared.clock import to_text
@@ -28,11 +29,11 @@ from shared.ports import Graph, TableStore
 from shared.replies import LEFT_OUT
 
 
-class Offboarding:
+class LeaverRun:
     """The work of one run. Its first reading decides who leaves and which accounts are theirs; raises Stopped.
 
-    `waited`: the run has been saved before, to come again. `counted`: an earlier slice has taken its place in the
-    window.
+    `row`: the person's row in the schedule. `waited`: the run has been saved before, to come again. `counted`: an
+    earlier slice has taken its place in the window.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Offboarding:
         writer: Graph,
         store: TableStore,
         breaker: Breaker,
+        row: Offboarding | None,
         counted: bool,
     ) -> None:
         self._event = event
@@ -54,6 +56,7 @@ class Offboarding:
         self.terms = terms
         self._store = store
         self._breaker = breaker
+        self._row = row
         self._counted = counted
         self._corporate = corporate
         self._mssp = mssp
@@ -70,6 +73,11 @@ class Offboarding:
         if self._snapshot is None:
             raise RuntimeError("nothing was read yet")
         return self._snapshot
+
+    @property
+    def found(self) -> frozenset[str]:
+        """The person's accounts, as far as they were read."""
+        return frozenset(self._snapshot.accounts) if self._snapshot else frozenset()
 
     def begin(self) -> None:
         """Start the first reading, so that it goes on side by side with what the caller does until `gather`."""
@@ -93,11 +101,20 @@ class Offboarding:
         event, policy = self._event, self.terms.policy
         key = person_key(event.tenant, event.person)
         truth, (by_link, by_key, admins), self._admission = await asyncio.gather(
-            self._truth(), self._mssp.accounts(self._linked, key), read_admission(event, self._store, self._breaker)
+            self._truth(),
+            self._mssp.accounts(self._linked, key),
+            read_admission(event, self._row, self._store, self._breaker),
         )
         leaving = still_leaving(self._verdict(truth, self._admission.ordered_at), self.terms)
+        self.terms = replace(self.terms, left_at=self._left_at(leaving))
         accounts = correlate(self._linked, by_link, by_key, policy.limits.accounts_per_person)
         return Snapshot(leaving, accounts, await self._mssp.administrators(accounts, admins))
+
+    def _left_at(self, leaving: Leaving) -> datetime:
+        """From when their retention counts: as the truth and our own row say, never the event, which anybody wrote."""
+        row = self._row
+        since = self.terms.opened_at if row is None or row.state is State.CLEARED else row.effective
+        return max(since, leaving.instant or since)
 
     async def _truth(self) -> Verdict | Denied | Refused | Transient:
         """What the corporate tenant says of the person, or why it does not: an order does not depend on it."""
@@ -143,7 +160,7 @@ class Offboarding:
     def _needs_place(self, admission: Admission) -> bool:
         """Whoever is contained, or cleaned up for the first time; not who was let through, or counted before."""
         accounts = self.snapshot.accounts.values()
-        untouched = any(kept_until(account, self.terms) is None for account in accounts)
+        untouched = any(kept_until(account, self.terms, {}) is None for account in accounts)
         first = untouched and not (admission.again or self._counted)
         return not admission.passed and (first or any(account.enabled for account in accounts))
 

@@ -8,6 +8,7 @@ from datetime import datetime
 
 from shared.clock import from_text, to_text
 from shared.ports import Row, TableStore, Value
+from shared.rows import put
 
 TABLE, PARTITION = "terminations", "person"
 QUESTIONS = uuid.uuid5(uuid.NAMESPACE_URL, "urn:jml:terminations:v1")
@@ -26,8 +27,12 @@ class Order:
 
     @property
     def question(self) -> str:
-        """The id of its ledger."""
-        return str(uuid.uuid5(QUESTIONS, f"{self.person} {self.revision}"))
+        """The id of the order's ledger: another caller, or another moment, is another order."""
+        return str(uuid.uuid5(QUESTIONS, f"{self.person} {self.revision} {self.by} {to_text(self.ordered_at)}"))
+
+    def revocation(self, by: str) -> str:
+        """The id of the ledger of its revocation by somebody."""
+        return str(uuid.uuid5(QUESTIONS, f"{self.question} revoked {by}"))
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,7 @@ class Orders:
             "active": one.active,
         }
         row = Row(PARTITION, one.person, values, one.version)
-        await (self.store.replace(TABLE, row) if one.version else self.store.insert(TABLE, [row]))
+        await put(self.store, TABLE, row)
 
 
 def _order(row: Row) -> Order:

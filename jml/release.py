@@ -12,7 +12,6 @@ from jml.holds import Holds, by_direction
 from jml.schedule import Offboarding, State, is_due, release
 from jml.state import Schedule, Scheduled
 from shared.clock import Clock
-from shared.errors import Conflict
 from shared.ports import Messages, TableStore
 from shared.telemetry import report
 
@@ -48,10 +47,7 @@ class Release:
         if due:
             await self.messages.send([to_message(self._event(one.offboarding), now) for one in due])
         for one in due:
-            try:
-                await Schedule(self.store).put(release(one.offboarding, now), one.version)
-            except Conflict:
-                report("offboarding changed meanwhile", person=one.offboarding.person)
+            await Schedule(self.store).try_put(release(one.offboarding, now), one.version)
 
     async def _judged(
         self, direction: Direction, batch: Sequence[Scheduled], waiting: Sequence[Hold]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -123,7 +124,7 @@ def _value(value: str, name: str, allowed: frozenset[str] | None) -> str:
 
 
 def _size(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:6]) <= MOST:
+    if not re.fullmatch(r"[0-9]{1,3}", text) or not 1 <= int(text) <= MOST:
         raise BadRequest(f"top: a whole number from 1 to {MOST} was expected")
     return int(text)
 

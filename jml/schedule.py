@@ -53,7 +53,7 @@ class Offboarding:
     @property
     def passed(self) -> bool:
         """Whether a person has let it through: it does not count for the breaker again."""
-        return bool(self.hold) and self.state not in (State.HELD, State.REFUSED)
+        return bool(self.hold) and self.state not in (State.HELD, State.REFUSED, State.CLEARED)
 
 
 def observe(row: Offboarding | None, person: str, verdict: Verdict, now: datetime) -> Offboarding | None:
@@ -67,7 +67,7 @@ def observe(row: Offboarding | None, person: str, verdict: Verdict, now: datetim
         case Staying():
             if row is None or row.state is State.CLEARED:
                 return None
-            return replace(row, revision=row.revision + 1, state=State.CLEARED)
+            return replace(row, revision=row.revision + 1, state=State.CLEARED, hold="")
         case Leaving():
             effective = verdict.instant or now
             if row is not None and (_same(row, verdict) or _acted_on(row, effective, now)):
@@ -89,11 +89,8 @@ def _acted_on(row: Offboarding, effective: datetime, now: datetime) -> bool:
 
 
 def order(row: Offboarding | None, person: str, at: datetime) -> Offboarding:
-    """The row once it was ordered, at that instant, that this person leaves.
-
-    The row of the same order stays as it is, and so does one whose accounts are cleaned up.
-    """
-    if row is not None and (row.state in (State.RETAINED, State.DONE) or _is_of_order(row, at)):
+    """The row once it was ordered, at that instant, that this person leaves; the row of the same order stays."""
+    if row is not None and _is_of_order(row, at):
         return row
     revision = row.revision + 1 if row else 1
     return Offboarding(person, revision, State.SCHEDULED, at, at, Cause.TERMINATION)
@@ -114,9 +111,15 @@ def let_out(row: Offboarding, *, judged: bool) -> Offboarding:
     )
 
 
-def raise_again(row: Offboarding) -> Offboarding:
-    """The backlog's finding: the day has passed, the event was sent, and the work is not done."""
-    return replace(row, revision=row.revision + 1, state=State.SCHEDULED, due=row.effective, tries=row.tries + 1)
+def raise_again(row: Offboarding, now: datetime) -> Offboarding:
+    """The backlog's finding: the day has passed, the event was sent, and the work is not done.
+
+    Accounts that were cleaned up and can sign in again were given back meanwhile: that is a new leaving, as of now.
+    """
+    since = now if row.state in (State.RETAINED, State.DONE) else row.effective
+    return replace(
+        row, revision=row.revision + 1, state=State.SCHEDULED, due=since, effective=since, tries=row.tries + 1
+    )
 
 
 def is_overdue(row: Offboarding, after: timedelta, now: datetime) -> bool:

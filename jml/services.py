@@ -15,6 +15,7 @@ from jml.lifecycle import Lifecycle
 from jml.policy import Policy
 from jml.release import Release
 from jml.reports import Reports
+from jml.subjects import Subjects
 from jml.sweep import Sweep
 from jml.terminations import Terminations
 from jml.truth import CorporateTenant
@@ -85,16 +86,20 @@ class Services:
         return Breaker(self.policy.limits, self.store, self.clock)
 
     @cached_property
+    def subjects(self) -> Subjects:
+        return Subjects(self.corporate, self.mssp_tenant)
+
+    @cached_property
     def decisions(self) -> Decisions:
         return Decisions(self.store, self.proof, self.clock)
 
     @cached_property
     def holds(self) -> Holds:
-        return Holds(self.policy, self.corporate_tenant, self.store, self.decisions, self.clock)
+        return Holds(self.policy, self.corporate_tenant, self.store, self.decisions, self.subjects, self.clock)
 
     @cached_property
     def terminations(self) -> Terminations:
-        return Terminations(self.store, self.release, self.decisions, self.clock)
+        return Terminations(self.store, self.release, self.decisions, self.subjects, self.clock)
 
     @cached_property
     def baselines(self) -> Baselines:

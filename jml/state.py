@@ -11,7 +11,10 @@ from enum import StrEnum
 from jml.people import Cause
 from jml.schedule import Offboarding, State
 from shared.clock import from_text, to_text
+from shared.errors import Conflict
 from shared.ports import Row, TableStore, Value
+from shared.rows import put
+from shared.telemetry import report
 
 PEOPLE, SCHEDULE, RUNS = "people", "schedule", "runs"
 
@@ -87,7 +90,7 @@ class People:
             "revision": link.revision,
         }
         return replace(
-            link, version=await _put(self._store, PEOPLE, Row(self.PARTITION, link.person, values, link.version))
+            link, version=await put(self._store, PEOPLE, Row(self.PARTITION, link.person, values, link.version))
         )
 
     async def forget_accounts(self, person: str) -> None:
@@ -97,13 +100,25 @@ class People:
             await self.put(replace(link, accounts=frozenset()))
 
 
-def overtake(link: Link, run: str, revision: int) -> Link | None:
-    """The person's row with `run` as the newest; None when an event of a newer revision has begun before it."""
+def overtake(link: Link, run: str, revision: int, row: Offboarding | None) -> Link | None:
+    """The person's row with `run` as the newest; None when an event of a newer revision has begun before it.
+
+    An event counts as newer only as far as the schedule (`row`) knows it, and what the schedule says now is never old:
+    neither a made-up revision nor the loss of the schedule keeps later events out.
+    """
     if link.run == run:
         return link
-    if revision < link.revision:
+    known = min(revision, row.revision) if row else 0
+    if known < link.revision and not (row and revision == row.revision):
         return None
-    return replace(link, generation=link.generation + 1, run=run, revision=revision)
+    return replace(link, generation=link.generation + 1, run=run, revision=known)
+
+
+async def is_over(store: TableStore, person: str) -> bool:
+    """Whether the person's newest run has ended, or is not there."""
+    link = await People(store).get(person)
+    run = await Runs(store).get(link.run) if link and link.run else None
+    return run is None or run.state is RunState.CLOSED
 
 
 class Schedule:
@@ -135,7 +150,16 @@ class Schedule:
     async def put(self, offboarding: Offboarding, version: str) -> str:
         """Insert (no version) or replace what was read; Conflict when it has changed since. Gives the new version."""
         row = Row(self.PARTITION, offboarding.person, _schedule_values(offboarding), version)
-        return await _put(self._store, SCHEDULE, row)
+        return await put(self._store, SCHEDULE, row)
+
+    async def try_put(self, offboarding: Offboarding, version: str) -> bool:
+        """The same, or False when somebody else wrote first: what they wrote is looked at by whoever comes next."""
+        try:
+            await self.put(offboarding, version)
+        except Conflict:
+            report("offboarding changed meanwhile", person=offboarding.person)
+            return False
+        return True
 
 
 class Runs:
@@ -168,15 +192,7 @@ class Runs:
             "resume_at": to_text(run.resume_at) if run.resume_at else "",
             "closed_at": to_text(run.closed_at) if run.closed_at else "",
         }
-        return replace(run, version=await _put(self._store, RUNS, Row(self.PARTITION, run.id, values, run.version)))
-
-
-async def _put(store: TableStore, table: str, row: Row) -> str:
-    """The version that was written."""
-    if row.version:
-        return await store.replace(table, row)
-    [version] = await store.insert(table, [row])
-    return version
+        return replace(run, version=await put(self._store, RUNS, Row(self.PARTITION, run.id, values, run.version)))
 
 
 def _link(row: Row) -> Link:
@@ -213,7 +229,7 @@ def _scheduled(row: Row) -> Scheduled:
         zone=text["zone"],
         released_at=_instant(text["released_at"]),
         tries=int(text["tries"]),
-        hold=text["hold"],
+        hold=text.get("hold", ""),
     )
     return Scheduled(offboarding, row.version)
 

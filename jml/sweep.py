@@ -14,10 +14,9 @@ from jml.orders import Orders
 from jml.people import Leaving, Person, Unknown, Verdict, judge, ordered
 from jml.policy import Policy
 from jml.schedule import Offboarding, State, is_overdue, observe, raise_again
-from jml.state import Link, People, Runs, RunState, Schedule, Scheduled
+from jml.state import Link, People, Schedule, Scheduled, is_over
 from jml.truth import CorporateTenant
 from shared.clock import Clock
-from shared.errors import Conflict
 from shared.ports import TableStore
 from shared.telemetry import report, warn
 
@@ -26,7 +25,7 @@ from shared.telemetry import report, warn
 class SweepReport:
     """How many people were looked at, how many offboardings changed, and how many were found in the backlog.
 
-    `believed` False: too many were newly gone, so that nothing was changed.
+    `believed` False: too many were newly gone, so that nothing was changed but what our own orders say.
     """
 
     people: int
@@ -53,27 +52,39 @@ class Sweep:
         rows = {one.offboarding.person: one async for one in Schedule(self.store).all()}
         orders = await Orders(self.store).active()
         linked, nulls_mean_none = await self.corporate.people(sorted(links))
-        verdicts = {p.id: judge(p, self.policy, nulls_mean_none=nulls_mean_none, now=now) for p in linked}
+        verdicts: dict[str, Verdict] = {
+            p.id: judge(p, self.policy, nulls_mean_none=nulls_mean_none, now=now) for p in linked
+        }
+        ordered_now: dict[str, Verdict] = {person: ordered(order.ordered_at) for person, order in orders.items()}
         gone = newly_gone(linked, verdicts, rows, now)
-        if not await self.baselines.stands(gone, len(linked), self.policy.limits.missing):
-            report("sweep", people=len(linked), changed=0, gone=len(gone))
-            return SweepReport(len(linked), 0, 0, nulls_mean_none, believed=False)
-        await self.breaker.measure(len(links))
-        verdicts |= {person: ordered(order.ordered_at) for person, order in orders.items()}
-        changed = await self._note(verdicts, rows, now)
-        backlog = await self._backlog(links, verdicts, rows, now)
-        window = self.policy.leaver.window
-        seen = len(linked)
-        async for page in self.corporate.leaving_between(now - window.lookback, add(now, window.lookahead)):
-            found = [person for person in page if self._is_news(person, verdicts)]
-            seen += len(found)
-            dated = {p.id: judge(p, self.policy, nulls_mean_none=False, now=now) for p in found}
-            changed += await self._note(dated, rows, now)
-        done = SweepReport(seen, changed, backlog, nulls_mean_none)
-        report("sweep", people=done.people, changed=done.changed, backlog=done.backlog, canary=str(nulls_mean_none))
+        believed = await self.baselines.stands(gone, len(linked), self.policy.limits.missing)
+        if believed:
+            await self.breaker.measure(links)
+        verdicts = {**verdicts, **ordered_now} if believed else ordered_now
+        changed, seen = await self._note(verdicts, rows, now), len(linked)
+        try:
+            if believed:
+                among, fresh = await self._discover(verdicts, rows, now)
+                changed, seen = changed + fresh, seen + among
+        finally:  # whoever is behind is taken up whatever became of the search for others
+            backlog = await self._backlog(links, verdicts, rows, now)
+        done = SweepReport(seen, changed, backlog, nulls_mean_none, believed)
+        report("sweep", people=seen, changed=changed, backlog=backlog, canary=str(nulls_mean_none), gone=len(gone))
         if self.policy.leaver.canary is not None and not nulls_mean_none:
             warn("canary silent", canary=str(self.policy.leaver.canary.person))
         return done
+
+    async def _discover(
+        self, verdicts: Mapping[str, Verdict], rows: dict[str, Scheduled], now: datetime
+    ) -> tuple[int, int]:
+        """People in scope who are not linked and have a leave date near now: how many, and how many changed."""
+        window, among, changed = self.policy.leaver.window, 0, 0
+        async for page in self.corporate.leaving_between(now - window.lookback, add(now, window.lookahead)):
+            found = [person for person in page if self._is_news(person, verdicts)]
+            among += len(found)
+            dated = {p.id: judge(p, self.policy, nulls_mean_none=False, now=now) for p in found}
+            changed += await self._note(dated, rows, now)
+        return among, changed
 
     def _is_news(self, person: Person, verdicts: Mapping[str, Verdict]) -> bool:
         """Somebody in scope who is not linked, or somebody linked whose own reading said nothing."""
@@ -95,11 +106,7 @@ class Sweep:
         return changed
 
     async def _put(self, row: Offboarding, known: Scheduled | None) -> bool:
-        try:
-            await Schedule(self.store).put(row, known.version if known else "")
-        except Conflict:
-            return False  # another sweep or a run wrote first: the next sweep looks again
-        return True
+        return await Schedule(self.store).try_put(row, known.version if known else "")
 
     async def _backlog(
         self, links: Mapping[str, Link], verdicts: Mapping[str, Verdict], rows: Mapping[str, Scheduled], now: datetime
@@ -123,18 +130,14 @@ class Sweep:
                 behind.add(person)
         found = 0
         for person in sorted(behind):
-            if await self._put(raise_again(late[person].offboarding), late[person]):
+            if await self._put(raise_again(late[person].offboarding, now), late[person]):
                 found += 1
                 warn("backlog", person=person, tries=late[person].offboarding.tries + 1)
         return found
 
     async def _is_stuck(self, row: Offboarding) -> bool:
         """Whether its run has ended without getting as far as the mark: somebody may have mended what blocked it."""
-        if row.state is not State.RELEASED:
-            return False
-        link = await People(self.store).get(row.person)
-        run = await Runs(self.store).get(link.run) if link and link.run else None
-        return run is None or run.state is RunState.CLOSED
+        return row.state is State.RELEASED and await is_over(self.store, row.person)
 
 
 def _has_left(verdict: Verdict, now: datetime) -> bool:

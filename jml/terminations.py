@@ -8,11 +8,13 @@ from typing import Any
 from jml.decisions import Decisions
 from jml.orders import Order, Orders
 from jml.release import Release
-from jml.schedule import State, order
-from jml.state import People, Schedule, Scheduled
-from shared.authorisation import Caller, Forbidden
+from jml.schedule import Offboarding, State, order, raise_again
+from jml.state import People, Schedule, Scheduled, is_over
+from jml.subjects import Subjects
+from shared.authorisation import Caller
 from shared.clock import Clock, to_text
 from shared.errors import NotThere
+from shared.guid import GUID
 from shared.ports import TableStore
 from shared.telemetry import report
 
@@ -22,6 +24,7 @@ class Terminations:
     store: TableStore
     release: Release
     decisions: Decisions
+    subjects: Subjects
     clock: Clock
 
     @property
@@ -32,9 +35,10 @@ class Terminations:
         return sorted((await self._orders.active()).values(), key=lambda one: one.person)
 
     async def order(self, person: str, caller: Caller) -> Order:
-        """Have this person leave now. Ordered twice it is one order; its event is sent again, which is one too.
+        """Have this person leave now. Ordered twice it is one order; a run of it that ended too early begins again.
 
-        Raises Conflict when HR's sweep or a run writes the person's row at the same moment.
+        The decision is in the ledger before it has any effect. Raises Conflict when somebody else writes the person's
+        rows at the same moment.
         """
         now, known = self.clock.now(), await self._orders.get(person)
         if known is not None and known.active:
@@ -42,8 +46,7 @@ class Terminations:
         else:
             version = known.version if known else ""
             given = Order(person, known.revision + 1 if known else 1, now, caller.object_id, version=version)
-            facts = {"type": "jml.termination", "person": person, "by": caller.object_id}
-            await self.decisions.open(given.question, facts, [])
+            await self.decisions.record(given.question, _decision("ordered", person, caller))
             await self._orders.put(given)
         await self._send(given)
         report("termination ordered", person=person, by=caller.object_id)
@@ -54,13 +57,12 @@ class Terminations:
 
         Raises NotThere, and Forbidden when the caller is the person.
         """
-        known = await self._orders.get(person)
+        known = await self._orders.get(person) if GUID.match(person) else None
         if known is None or not known.active:
             raise NotThere("no termination of that id stands")
         link = await People(self.store).get(person)
-        if link is not None and caller.object_id in link.accounts:
-            raise Forbidden("nobody revokes their own termination: another Operator has to")
-        await self.decisions.answer(known.question, {"decision": "revoked", "by": caller.object_id})
+        await self.subjects.keep_apart(caller, {person: link.accounts if link else frozenset()})
+        await self.decisions.record(known.revocation(caller.object_id), _decision("revoked", person, caller))
         await self._orders.put(replace(known, active=False))
         report("termination revoked", person=person, by=caller.object_id)
 
@@ -69,10 +71,21 @@ class Terminations:
         schedule = Schedule(self.store)
         known = await schedule.get(given.person)
         row = order(known.offboarding if known else None, given.person, given.ordered_at)
+        if row.state is State.RELEASED and await self._has_ended(row):
+            row = raise_again(row, self.clock.now())
         if known is None or row != known.offboarding:
             known = Scheduled(row, await schedule.put(row, known.version if known else ""))
         if row.state is State.SCHEDULED:
             await self.release.send([known])
+
+    async def _has_ended(self, row: Offboarding) -> bool:
+        """Whether the run of this very row has begun and ended."""
+        link = await People(self.store).get(row.person)
+        return link is not None and link.revision == row.revision and await is_over(self.store, row.person)
+
+
+def _decision(what: str, person: str, caller: Caller) -> dict[str, Any]:
+    return {"type": "jml.termination", "decision": what, "person": person, "by": caller.object_id}
 
 
 def document(one: Order) -> dict[str, Any]:

@@ -62,4 +62,4 @@ class Undecidable(RuntimeError):
 
 
 class Unsafe(RuntimeError):
-    """A guard says no to a step that was about to run: nothing is sent, and the run is held for a person."""
+    """A guard says no to a step that was about to run: nothing is sent, and the run ends `blocked`."""

@@ -10,7 +10,7 @@ import azure.functions as func
 
 from shared.authorisation import Forbidden, Unauthenticated
 from shared.bodies import BadRequest, TooLarge
-from shared.errors import Conflict, Denied, LostOrder, NotThere, Transient, Undecidable
+from shared.errors import Conflict, Denied, LostOrder, NotThere, Refused, Transient, Undecidable
 
 STATUSES: dict[type[Exception], int] = {
     BadRequest: 400,
@@ -21,6 +21,7 @@ STATUSES: dict[type[Exception], int] = {
     Conflict: 409,
     LostOrder: 409,
     TooLarge: 413,
+    Refused: 502,
     Denied: 503,
     Transient: 503,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from copy import deepcopy
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -220,6 +221,13 @@ class Stage:
     async def scheduled(self, person: str) -> Any:
         found = await Schedule(self.tables).get(self.person(person))
         return None if found is None else found.offboarding
+
+    async def revise(self, person: str) -> None:
+        """One more change of the person's row in the schedule, as an observation makes it."""
+        schedule = Schedule(self.tables)
+        known = await schedule.get(self.person(person))
+        assert known is not None
+        await schedule.put(replace(known.offboarding, revision=known.offboarding.revision + 1), known.version)
 
     def user(self, account: str) -> dict[str, Any]:
         """An account of the MSSP tenant as it is now."""

@@ -24,6 +24,7 @@ class MemoryTables:
         self._versions = itertools.count(1)
 
     async def get(self, table: str, partition: str, key: str) -> Row | None:
+        _check([Row(partition, key, {})])
         return self.rows[table].get((partition, key))
 
     async def insert(self, table: str, rows: Sequence[Row]) -> list[str]:

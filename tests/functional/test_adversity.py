@@ -263,6 +263,8 @@ async def test_an_account_that_somebody_enables_during_the_run_is_disabled_again
 
 async def test_an_event_of_an_older_revision_that_comes_late_is_superseded(stage: Stage) -> None:
     stage.hr(LEAVER, employeeLeaveDateTime=LEFT)
+    await stage.services.sweep.run()
+    await stage.revise(LEAVER)
     who = stage.person(LEAVER)
     newer, older = (
         to_message(LeaverEvent(stage.tenant, who, from_text(LEFT), revision, Cause.DATE, LEFT), stage.clock.now())

@@ -151,6 +151,7 @@ async def test_a_hold_that_nobody_decides_ends_and_its_people_are_judged_anew(ma
 async def test_a_hold_whose_people_all_stay_after_all_is_over(mass: Stage) -> None:
     for person in PEOPLE:
         mass.hr(person, employeeLeaveDateTime=None)
+    mass.clock.advance(timedelta(minutes=10))
     await mass.notice()
     await mass.services.release.run()
     assert (await only(mass)).state is HoldState.EXPIRED
@@ -180,9 +181,9 @@ async def test_a_release_that_is_cut_at_any_point_is_carried_out_by_the_timer() 
         await stage.services.release.run()
         await stage.work()
         gone = [not enabled(stage, person) for person in PEOPLE]
-        assert all(gone) if after.state is HoldState.RELEASED else not any(gone), cut
         written = [one["decision"] for one in await decisions(stage, hold)]
-        assert written == (["released"] if after.state is HoldState.RELEASED else []), cut
+        assert (all(gone), any(gone), written) in ((True, True, ["released"]), (False, False, [])), cut
+        assert written or after.state is HoldState.OPEN, cut
 
 
 @pytest.mark.parametrize("refused", [False, True], ids=["held", "refused"])

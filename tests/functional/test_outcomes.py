@@ -228,7 +228,9 @@ async def test_an_older_run_ends_superseded_once_a_newer_one_has_begun() -> None
     stage.hr(LEAVER, employeeLeaveDateTime=LEFT)
     receive = stage.services.lifecycle.receive
     older, newer = (to_message(event(stage, revision), stage.clock.now()) for revision in (1, 2))
+    await stage.services.sweep.run()
     await receive(older.body, older.id)
+    await stage.revise(LEAVER)
     await receive(newer.body, newer.id)
     await stage.work()
     first, second = await stage.runs()

@@ -136,6 +136,7 @@ async def test_an_old_event_that_comes_late_does_not_overtake_a_newer_run(stage:
     people = People(stage.tables)
     link = await people.get(stage.person(WHO))
     assert link is not None
+    await stage.revise(WHO)
     newer = LeaverEvent(stage.tenant, stage.person(WHO), from_text(LEFT), 2, Cause.DATE)
     message = to_message(newer, stage.clock.now())
     await stage.services.lifecycle.receive(message.body, message.id)

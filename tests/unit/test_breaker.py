@@ -22,6 +22,10 @@ def limits(count: int = 20, share: float = 0.25, terminations: int = 5) -> Limit
     return Limits.model_validate({"breaker": {"count": count, "share": share}, "terminations": {"count": terminations}})
 
 
+def people(count: int) -> list[str]:
+    return [f"somebody {at}" for at in range(count)]
+
+
 def breaker(count: int = 20, share: float = 1) -> Breaker:
     return Breaker(limits(count, share), MemoryTables(), FakeClock())
 
@@ -46,7 +50,7 @@ def test_no_batch_passes_beyond_the_places_but_a_single_one_in_an_empty_window(
 
 async def test_a_person_takes_one_place_however_often_it_is_asked_for() -> None:
     one = breaker(count=1)
-    await one.measure(10)
+    await one.measure(people(10))
     for _ in range(3):
         await one.take("ann", await one.look(LEAVER))
     with pytest.raises(Held, match="1 of 1"):
@@ -55,7 +59,7 @@ async def test_a_person_takes_one_place_however_often_it_is_asked_for() -> None:
 
 async def test_places_come_free_when_the_window_has_passed() -> None:
     one = breaker(count=1)
-    await one.measure(10)
+    await one.measure(people(10))
     await one.take("ann", await one.look(LEAVER))
     assert isinstance(one.clock, FakeClock)
     one.clock.advance(one.limits.breaker.window)
@@ -66,7 +70,7 @@ async def test_places_come_free_when_the_window_has_passed() -> None:
 async def test_sessions_that_all_saw_an_empty_row_do_not_all_get_a_place() -> None:
     """Each compares what it read with what is there now: of forty that saw nothing, three pass."""
     one = breaker(count=3)
-    await one.measure(100)
+    await one.measure(people(100))
     seen = await one.look(LEAVER)
     assert seen.taken == ()
     came = await asyncio.gather(*(one.take(f"p{n}", seen) for n in range(40)), return_exceptions=True)
@@ -76,7 +80,7 @@ async def test_sessions_that_all_saw_an_empty_row_do_not_all_get_a_place() -> No
 
 async def test_directions_are_counted_apart() -> None:
     one = breaker(count=1)
-    await one.measure(10)
+    await one.measure(people(10))
     await one.take("ann", await one.look(LEAVER))
     await one.take("ben", await one.look(Direction.TERMINATION))
     assert one.within(await one.look(LEAVER)) == {"ann"}
@@ -87,6 +91,17 @@ async def test_before_the_first_sweep_the_links_say_how_many_there_are() -> None
     for name in ("a", "b", "c", "d"):
         await People(one.store).put(Link(name, frozenset({f"account-{name}"})))
     await People(one.store).put(Link("gone"))
+    assert (await one.look(LEAVER)).most == 2
+
+
+async def test_who_left_within_the_window_still_counts_as_one_of_the_people() -> None:
+    """Accounts that are deleted at once must not make the window narrower for those who leave after."""
+    one = breaker(share=0.5)
+    await one.measure(people(2))
+    await one.take("somebody 0", await one.look(LEAVER))
+    await one.measure(["somebody 1"])
+    assert (await one.look(LEAVER)).most == 1
+    await one.measure(["somebody 1", "somebody 2", "somebody 3"])
     assert (await one.look(LEAVER)).most == 2
 
 

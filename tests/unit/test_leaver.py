@@ -172,7 +172,7 @@ def test_the_run_that_marks_an_account_never_deletes_it() -> None:
 def test_a_mark_of_an_earlier_leaving_counts_for_nothing() -> None:
     """A person who came back and leaves again is kept for the whole period anew."""
     account = marked(NOW + 10 * DAY)
-    assert kept_until(account, TERMS) is None
+    assert kept_until(account, TERMS, {}) is None
     plan = plan_leaver(deep(account), {}, TERMS)
     assert phases(plan)["mark"]
     assert not phases(plan)["delete"]

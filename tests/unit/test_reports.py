@@ -76,6 +76,8 @@ async def test_pages_fit_together_and_the_last_has_no_continuation(reports: Repo
         ("top", "-1"),
         ("top", str(MOST + 1)),
         ("top", "1" * 5000),
+        ("top", "0001009999"),
+        ("top", "0002" + "0" * 5000),
         ("top", "1.5"),
         ("top", "\N{ARABIC-INDIC DIGIT FIVE}"),
         ("top", ""),

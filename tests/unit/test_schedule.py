@@ -103,7 +103,7 @@ def _moved(row: Offboarding | None, move: str, now: datetime) -> Offboarding | N
     if move == "release":
         return release(row, now) if is_due(row, now) else row
     if move == "backlog":
-        again = raise_again(row) if row.state in (State.RELEASED, State.RETAINED, State.DONE) else row
+        again = raise_again(row, NOW) if row.state in (State.RELEASED, State.RETAINED, State.DONE) else row
         assert again.revision >= row.revision
         return again
     after = after_run(row, row.revision, now + 30 * DAY if move == "retain" else None)
@@ -144,6 +144,6 @@ def test_a_run_may_end_before_its_row_says_that_the_event_was_sent() -> None:
 def test_a_backlog_finding_is_a_revision_of_its_own_and_due_at_once() -> None:
     kept = after_run(release(row_of(leaving(-1)), NOW), 1, NOW + 30 * DAY)
     assert kept is not None
-    again = raise_again(kept)
+    again = raise_again(kept, NOW)
     assert (again.revision, again.state) == (2, State.SCHEDULED)
     assert is_due(again, NOW)
