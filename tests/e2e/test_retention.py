@@ -10,13 +10,13 @@ from tests.e2e.scenario import Scenario
 from tests.e2e.worlds import person_of, team
 
 pytestmark = pytest.mark.e2e
-ANN, BOB = person_of("ann"), person_of("bob")
+ANN, BOB, STAYING = person_of("ann"), person_of("bob"), person_of("staying")
 
 
 @pytest.fixture(scope="module")
 def scenario(open_cloud: Open) -> Scenario:
-    found = open_cloud(team("ann", "bob"), {"leaver.retention.period": "PT0S"})
-    found.link({ANN.id: [ANN.account], BOB.id: [BOB.account]})
+    found = open_cloud(team("ann", "bob", "staying"), {"leaver.retention.period": "PT0S"})
+    found.link({one.id: [one.account] for one in (ANN, BOB, STAYING)})  # two may leave in one window
     return found
 
 
