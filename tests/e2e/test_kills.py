@@ -47,7 +47,8 @@ def scenario(open_cloud: Open) -> Scenario:
     mine = person_of("RemoveRoleAssignment").account
     [schedule] = [row for row in directory["roleAssignmentSchedules"].rows.values() if row["principalId"] == mine]
     directory["roleAssignmentSchedules"].remove(schedule["id"])  # a role that was assigned outside PIM
-    ago = {"onPremisesExtensionAttributes": {MARK: f"delete-after {written(now() - timedelta(days=5))}"}}
+    over = {MARK: f"delete-after {written(now() - timedelta(days=5))}"}
+    ago = {"onPremisesExtensionAttributes": over, "accountEnabled": False}  # an account that can sign in is kept anew
     found.control("PATCH", f"/tenants/mssp/users/{person_of('DeleteAccount').account}", ago)
     return found
 
