@@ -52,13 +52,17 @@ def _parser() -> argparse.ArgumentParser:
     doctor = commands.add_parser("doctor", help="what is missing before this can work")
     doctor.set_defaults(run=lambda options: _connected(options, _doctor))
 
-    verify = commands.add_parser("verify-evidence", help="check evidence files, or the whole ledger (docs/proof.md)")
-    verify.add_argument("file", type=Path, nargs="*")
+    verify = commands.add_parser("verify-evidence", help="check files, or the whole ledger (docs/proof.md)")
+    verify.add_argument("file", type=Path, nargs="*", help="evidence of a run, or a document with a ledger's rows")
     verify.add_argument("--all", action="store_true", help="every ledger of the deployment instead of files")
     verify.add_argument("--checkpoints", metavar="FOLDER", help="downloaded ones; `deployment`: those in its container")
     verify.add_argument("--key", type=Path, action="append", help="a trusted public key: PEM or JWK; may be repeated")
-    verify.add_argument("--complete", action="store_true", help="the files are all: a run without one is missing")
+    verify.add_argument("--complete", action="store_true", help="of every ledger there has to be a file: decisions too")
     verify.set_defaults(run=_verify)
+
+    ledger = commands.add_parser("ledger", help="print a ledger as a file for verify-evidence: of a decision, say")
+    ledger.add_argument("id")
+    ledger.set_defaults(run=lambda options: _connected(options, lambda s, _: _ledger(s, options.id)))
 
     permissions = commands.add_parser("permissions", help="print what has to be granted where, as Markdown")
     permissions.set_defaults(run=_permissions)
@@ -139,6 +143,16 @@ def _verify(options: argparse.Namespace) -> int:
     if not request.needs_deployment:
         return asyncio.run(verify(request))
     return _connected(options, lambda services, cloud: verify(request, services.store, cloud.checkpoints, cloud.signer))
+
+
+async def _ledger(services: Services, ledger: str) -> int:
+    from shared.ledger import Ledger
+
+    rows = (await Ledger.load(services.store, ledger)).rows
+    if not rows:
+        raise Refused(f"there is no ledger {ledger}")
+    print(json.dumps({"rows": [row.document() for row in rows]}, indent=1))
+    return 0
 
 
 def _schema(_: argparse.Namespace) -> int:

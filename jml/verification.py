@@ -1,4 +1,4 @@
-"""The command `verify-evidence`: evidence files, or the whole ledger, held against the signed checkpoints."""
+"""The command `verify-evidence`: files, or the whole ledger, held against the signed checkpoints."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,9 @@ from jml.state import Runs, RunState
 from shared.adapters.signing import FileSigner, PublicKeys, VaultSigner
 from shared.audit import Findings, audit, kept_out, read_chain
 from shared.checkpoints import Chain, NoCheckpoint, Signed, disagreement, head_of
+from shared.clock import SystemClock
 from shared.errors import InvalidConfiguration
+from shared.ledger import faults
 from shared.ports import Blobs, TableStore, Verifier
 
 DEPLOYMENT = "deployment"
@@ -78,9 +81,10 @@ async def verify(
             container if request.checkpoints in (None, DEPLOYMENT) else Downloaded(Path(str(request.checkpoints)))
         )
         chain = await read_chain(kept, keys, _tell) if kept is not None else None
+    now = SystemClock().now()
     if request.all and store is not None and chain is not None:
-        return await _everything(store, chain)
-    return await _files(request, chain, keys)
+        return await _everything(store, chain, now)
+    return await _files(request, chain, keys, now)
 
 
 def _keys(request: Request, signer: FileSigner | VaultSigner | None) -> Verifier | None:
@@ -92,8 +96,8 @@ def _keys(request: Request, signer: FileSigner | VaultSigner | None) -> Verifier
         raise InvalidConfiguration("verify-evidence", [f"--key: {error}"]) from error
 
 
-async def _everything(store: TableStore, chain: Chain) -> int:
-    found = await audit(store, chain, _tell)
+async def _everything(store: TableStore, chain: Chain, now: datetime) -> int:
+    found = await audit(store, chain, now, _tell)
     for run in found.open:
         record = await Runs(store).get(run)
         if record is not None and record.state is RunState.CLOSED:
@@ -103,24 +107,24 @@ async def _everything(store: TableStore, chain: Chain) -> int:
     return 1 if found.wrong else 0
 
 
-async def _files(request: Request, chain: Chain | None, keys: Verifier | None) -> int:
+async def _files(request: Request, chain: Chain | None, keys: Verifier | None, now: datetime) -> int:
     if chain is not None:
         _report(chain.faults)
-    bad, runs = bool(chain and chain.faults), set[str]()
+    bad, shown = bool(chain and chain.faults), set[str]()
     for path in request.files:
         document = _load(path)
-        found = problems(document) if isinstance(document, dict) else ["an evidence document was expected"]
+        found = _broken(document)
         if not found:
-            runs.add(document["run"])
-            found = await _unanchored(document, chain, keys)
+            shown.add(document["rows"][0]["run"])
+            found = await _unanchored(document, chain, keys, now)
         bad = bad or bool(found)
         if found:
-            print(f"{path}: NOT what the run wrote")
+            print(f"{path}: NOT what was written")
             print("\n".join(f"  - {one}" for one in found))
         else:
-            rows, anchor = document["chain"]["rows"], _anchor(document, chain, keys)
-            print(f"{path}: {rows} rows, unbroken, {anchor}; outcome {document['outcome']}")
-    missing = _missing(runs, chain) if request.complete and chain else []
+            rows, anchor = document["rows"], _anchor(document, chain, keys)
+            print(f"{path}: {len(rows)} rows, unbroken, {anchor}; outcome {rows[-1]['data'].get('outcome')}")
+    missing = _missing(shown, chain) if request.complete and chain else []
     _report(missing)
     return 1 if bad or missing else 0
 
@@ -132,11 +136,23 @@ def _load(path: Path) -> Any:
         raise InvalidConfiguration(f"evidence {path}", [str(error)]) from error
 
 
-async def _unanchored(document: Mapping[str, Any], chain: Chain | None, keys: Verifier | None) -> list[str]:
+def _broken(document: object) -> list[str]:
+    """What is wrong with a document in itself: evidence of a run, or whatever else carries a ledger as its `rows`."""
+    if isinstance(document, dict) and "run" in document:
+        return problems(document)
+    rows = document.get("rows") if isinstance(document, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        return ["evidence, or a document with the rows of a ledger, was expected"]
+    return faults(rows)
+
+
+async def _unanchored(
+    document: Mapping[str, Any], chain: Chain | None, keys: Verifier | None, now: datetime
+) -> list[str]:
     """What is wrong with the anchor of a document that is whole in itself."""
     found: list[str] = []
     try:
-        signed = anchor_in(document)
+        signed = _carried(document)
     except NoCheckpoint as error:
         return [f"chain: anchor: {error}"]
     if signed is not None and keys is not None:
@@ -144,18 +160,23 @@ async def _unanchored(document: Mapping[str, Any], chain: Chain | None, keys: Ve
         if refusal := await keys.refusal(one.key, one.digest, signed.signature):
             found.append(f"checkpoint {one.number}, which it carries, {refusal}")
     if chain is not None:
-        found += _against(chain, document, signed)
+        found += _against(chain, document, signed, now)
     return found
 
 
-def _against(chain: Chain, document: Mapping[str, Any], signed: Signed | None) -> list[str]:
+def _carried(document: Mapping[str, Any]) -> Signed | None:
+    """The checkpoint that evidence carries; other documents carry none. Raises NoCheckpoint."""
+    return anchor_in(document) if "run" in document else None
+
+
+def _against(chain: Chain, document: Mapping[str, Any], signed: Signed | None, now: datetime) -> list[str]:
     head = head_of(document["rows"])
     if head is None:
         return []
     if signed is not None and chain.hashes.get(signed.checkpoint.number) != signed.checkpoint.hash:
         return [f"checkpoint {signed.checkpoint.number}, which it carries, is not among the checkpoints"]
     if head.ledger not in chain.heads:
-        late = kept_out(chain, document["closedAt"])
+        late = kept_out(chain, document["rows"][-1]["at"], now)
         return [late] if late else []
     problem = disagreement(chain, head)
     return [problem] if problem else []
@@ -163,22 +184,22 @@ def _against(chain: Chain, document: Mapping[str, Any], signed: Signed | None) -
 
 def _anchor(document: Mapping[str, Any], chain: Chain | None, keys: Verifier | None) -> str:
     """What is shown of the anchor of a good document: no more than was checked."""
-    run = document["run"]
+    run = document["rows"][0]["run"]
     if chain is not None and run in chain.heads:
         number = chain.heads[run][0]
         return f"anchored by checkpoint {number} of {chain.number}, all signed"
-    signed = anchor_in(document)
+    signed = _carried(document)
     if signed is None:
         return "unanchored"
     signature = "signed" if keys else "its signature NOT checked: say --key"
     return f"anchored by checkpoint {signed.checkpoint.number} ({signature})"
 
 
-def _missing(runs: set[str], chain: Chain) -> list[tuple[str, str]]:
+def _missing(shown: set[str], chain: Chain) -> list[tuple[str, str]]:
     return [
         (f"ledger {ledger}", f"is missing: checkpoint {number} holds it with {head.rows} rows")
         for ledger, (number, head) in chain.heads.items()
-        if ledger not in runs
+        if ledger not in shown
     ]
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from typing import Any
 
@@ -19,7 +19,7 @@ from shared.ledger import TABLE, Kind, breaks, document_of, faults
 from shared.ports import Blobs, Row, TableStore, Verifier
 
 ANCHORED_WITHIN = timedelta(hours=1)
-"""A ledger that was closed so long before the last checkpoint and is in none was kept out of them, or added later."""
+"""Many periods of the timer: a closed ledger that is in no checkpoint by then was kept out of them, or added later."""
 
 AT_ONCE = 20
 """Checkpoints that are fetched side by side."""
@@ -55,7 +55,7 @@ async def read_chain(blobs: Blobs, keys: Verifier, tell: Tell = lambda _: None) 
     return chain
 
 
-async def audit(store: TableStore, chain: Chain, tell: Tell = lambda _: None) -> Findings:
+async def audit(store: TableStore, chain: Chain, now: datetime, tell: Tell = lambda _: None) -> Findings:
     """Every ledger of the table, and every ledger that a checkpoint holds."""
     found = Findings(wrong=list(chain.faults))
     seen: set[str] = set()
@@ -63,7 +63,7 @@ async def audit(store: TableStore, chain: Chain, tell: Tell = lambda _: None) ->
         seen.add(ledger)
         found.ledgers += 1
         found.rows += len(rows)
-        found.wrong += [(f"ledger {ledger}", problem) for problem in await _examine(store, chain, ledger, rows, found)]
+        found.wrong += [(f"ledger {ledger}", problem) for problem in await _examine(store, chain, rows, now, found)]
         if found.ledgers % 1000 == 0:
             tell(f"{found.ledgers} ledgers, {found.rows} rows")
     for ledger, (number, head) in chain.heads.items():
@@ -86,8 +86,9 @@ async def _ledgers(store: TableStore) -> AsyncIterator[tuple[str, Documents]]:
         yield ledger, [document_of(one) for one in rows]
 
 
-async def _examine(store: TableStore, chain: Chain, ledger: str, rows: Documents, found: Findings) -> list[str]:
+async def _examine(store: TableStore, chain: Chain, rows: Documents, now: datetime, found: Findings) -> list[str]:
     last = rows[-1]
+    ledger = str(last["run"])
     if ledger in chain.heads:
         found.anchored += 1
         problem = disagreement(chain, Head(ledger, len(rows), str(last["hash"])))
@@ -96,18 +97,19 @@ async def _examine(store: TableStore, chain: Chain, ledger: str, rows: Documents
         found.open.append(ledger)
         return breaks(rows)
     found.unanchored += 1
-    problem = kept_out(chain, str(last["at"])) or await _lost_anchor(store, rows)
+    problem = kept_out(chain, str(last["at"]), now) or await _lost_anchor(store, rows)
     return [*faults(rows), *([problem] if problem else [])]
 
 
-def kept_out(chain: Chain, closed_at: str) -> str:
+def kept_out(chain: Chain, closed_at: str, now: datetime) -> str:
     """What is wrong with a closed ledger that is in no checkpoint; empty while it may still be waiting for one."""
     try:
-        if not chain.at or from_text(closed_at) + ANCHORED_WITHIN >= from_text(chain.at):
+        if abs(now - from_text(closed_at)) <= ANCHORED_WITHIN:
             return ""
     except ValueError:
         pass  # its row was changed, or it would be an instant
-    return f"is in no checkpoint, though it was closed at {closed_at} and the last one is of {chain.at}"
+    last = f"the last one is of {chain.at}" if chain.at else "there is none"
+    return f"is in no checkpoint, though it was closed at {closed_at}: {last}"
 
 
 async def _lost_anchor(store: TableStore, rows: Documents) -> str:

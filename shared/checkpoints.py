@@ -104,7 +104,7 @@ def read(content: bytes | str) -> Signed:
     """A checkpoint from its bytes. Raises NoCheckpoint."""
     try:
         return from_document(json.loads(content))
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise NoCheckpoint(f"is no JSON: {error}") from error
 
 
@@ -139,7 +139,7 @@ def _head(value: object) -> Head:
 
 
 def _text(value: object, what: str) -> str:
-    if not isinstance(value, str) or not value:
+    if not isinstance(value, str) or not value or not value.isprintable():
         raise NoCheckpoint(f"{what}: a text was expected")
     return value
 
@@ -200,8 +200,9 @@ class Chain:
             return
         number = int(name.removesuffix(".json"))
         subject = f"checkpoint {number}"
-        for missing in range(self._number + 1, number):
-            self._fault(f"checkpoint {missing}", "is missing")
+        if missing := number - self._number - 1:
+            last = f" to {number - 1}" if missing > 1 else ""
+            self._fault(f"checkpoint {self._number + 1}{last}", "is missing")
         follows = number == self._number + 1
         self._number = number
         try:
@@ -215,16 +216,18 @@ class Chain:
     async def _check(self, subject: str, signed: Signed, previous: str) -> None:
         """`previous`: the hash of the one before; empty when that is missing or cannot be read."""
         one = signed.checkpoint
-        if one.number != self._number:
+        moved = one.number != self._number
+        if moved:
             self._fault(subject, f"carries the number {one.number}: it was moved here")
         if previous and one.previous != previous:
             self._fault(subject, "does not follow the checkpoint before it")
         if self.at and from_text(one.at) < from_text(self.at):
             self._fault(subject, "is older than the checkpoint before it")
-        self._hash, self.at = one.hash, one.at
+        self._hash = "" if moved else one.hash
         if refusal := await self._keys.refusal(one.key, one.digest, signed.signature):
             self._fault(subject, refusal)
             return
+        self.at = one.at
         self.hashes[one.number] = one.hash
         for head in one.heads:
             known = self.heads.setdefault(head.ledger, (one.number, head))

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
 from shared.adapters.failures import named
-from shared.errors import Refused
+from shared.errors import Denied, Refused
 from shared.ledger import canonical
 from shared.ports import KeyName
 
@@ -72,8 +72,9 @@ class FileSigner:
 class VaultSigner:
     """Signs with a key of Key Vault at `url` (`https://<vault>/keys/<name>`, with or without a version).
 
-    Without one the version that is current when the process first signs is used, and named in each checkpoint. The
-    token's audience is a setting of the cloud (`scope`); no challenge of the other side can change it (decision 6).
+    Without one the version that is current when the process first signs is used, and named in each checkpoint, until
+    a signature with it is refused. The token's audience is a setting of the cloud (`scope`); no challenge of the other
+    side can change it (decision 6).
     """
 
     def __init__(self, url: str, scope: str, credential: AsyncTokenCredential) -> None:
@@ -100,15 +101,22 @@ class VaultSigner:
     async def sign(self, digest: bytes) -> bytes:
         name = await self.key()
         body = {"alg": "RS256", "value": _encoded(digest)}
-        return _decoded(str((await self._send("POST", f"{name.id}/sign", body))["value"]))
+        try:
+            return _decoded(str((await self._send("POST", f"{name.id}/sign", body))["value"]))
+        except (Denied, Refused):
+            self._name = None
+            raise
 
     async def refusal(self, key: KeyName, digest: bytes, signature: bytes) -> str:
         """Every version of the key counts: those before the last rotation signed too."""
         name = "/".join(self._url.split("/")[:5])
-        if not key.id.startswith(f"{name}/"):
+        if not key.id.startswith(f"{name}/") or not key.id.removeprefix(f"{name}/").isalnum():
             return f"names the key {key.id}, which is no version of {name}"
         if key.id not in self._public:
-            jwk = (await self._send("GET", key.id))["key"]
+            try:
+                jwk = (await self._send("GET", key.id))["key"]
+            except Refused as error:
+                return f"names a key that cannot be had: {error}"
             self._public[key.id] = PublicKeys([_public_of_jwk(jwk)])
         return await self._public[key.id].refusal(key, digest, signature)
 

@@ -8,7 +8,7 @@ from functools import cache
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from shared.adapters.signing import DIGEST, PublicKeys, thumbprint
-from shared.errors import Conflict, Transient
+from shared.errors import Conflict, Denied, Transient
 from shared.ports import KeyName
 from tests.fakes.wire import Wire
 
@@ -56,12 +56,13 @@ class MemoryContainer:
 
 
 class MemorySigner:
-    """Signs with a key of its own. `away`: it cannot be asked."""
+    """Signs with a key of its own. `away`: it cannot be asked; `rotated_to`: refused once, then signed with that."""
 
     def __init__(self, name: str = "own") -> None:
         self._private = private_key(name)
         self.away = False
         self.signed = 0
+        self.rotated_to = ""
 
     async def key(self) -> KeyName:
         return KeyName("https://vault.example/keys/checkpoints/1", thumbprint(self._private.public_key()))
@@ -69,5 +70,8 @@ class MemorySigner:
     async def sign(self, digest: bytes) -> bytes:
         if self.away:
             raise Transient("vault: nobody answers")
+        if self.rotated_to:
+            self._private, self.rotated_to = private_key(self.rotated_to), ""
+            raise Denied("the key is disabled", "its current version")
         self.signed += 1
         return self._private.sign(digest, padding.PKCS1v15(), DIGEST)

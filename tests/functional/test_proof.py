@@ -64,6 +64,6 @@ async def test_the_ledger_of_a_whole_life_holds_against_the_checkpoints(stage: S
     await stage.work()
     await stage.services.proof.write()
     stage.clock.advance(timedelta(hours=2))
-    found = await audit(stage.tables, await read_chain(stage.container, trusted()))
+    found = await audit(stage.tables, await read_chain(stage.container, trusted()), stage.clock.now())
     assert (found.wrong, found.open, found.unanchored) == ([], [], 0)
     assert found.anchored == 2

@@ -43,7 +43,7 @@ class Books:
         return await read_chain(self.container, trusted(*keys))
 
     async def audit(self) -> Findings:
-        return await audit(self.store, await self.chain())
+        return await audit(self.store, await self.chain(), self.clock.now())
 
     # -- what somebody does with the table's own key
 

@@ -182,6 +182,27 @@ async def test_a_ledger_that_was_kept_out_of_all_checkpoints_is_named(books: Boo
     assert problem.startswith("is in no checkpoint, though it was closed at ")
 
 
+async def test_a_ledger_of_another_time_than_ours_is_not_waiting_for_a_checkpoint(books: Books) -> None:
+    await written(books.store, "later", books.clock.now() + timedelta(days=1))
+    [(subject, _)] = (await books.audit()).wrong
+    assert subject == "ledger later"
+
+
+@pytest.mark.parametrize("before", [True, False], ids=["that wrote before", "that never wrote"])
+async def test_a_writer_that_has_stopped_is_noticed_by_what_it_left(before: bool) -> None:
+    """No checkpoint comes after the ledger: it is the present that tells how late it is."""
+    books = Books()
+    if before:
+        await books.close(ONE)
+        await books.proof.write()
+    await books.close("late")
+    assert (await books.audit()).wrong == []
+    books.clock.advance(timedelta(minutes=61))
+    [(subject, problem)] = (await books.audit()).wrong
+    assert subject == "ledger late"
+    assert problem.endswith("Z" if before else ": there is none")
+
+
 async def test_checkpoints_that_were_cut_off_at_the_end_are_missed(books: Books) -> None:
     """What says where to look remembers the number."""
     await books.close("third")

@@ -110,6 +110,18 @@ async def test_a_missing_checkpoint_is_named(books: Books, number: int) -> None:
     assert await faults(books) == [(f"checkpoint {number}", "is missing")]
 
 
+async def test_a_gap_is_one_finding_however_wide_it_is(books: Books) -> None:
+    books.container.blobs["9999999999.json"] = books.container.blobs[NAMES[3]]
+    assert ("checkpoint 5 to 9999999998", "is missing") in await faults(books)
+
+
+async def test_a_time_that_nobody_signed_makes_no_later_checkpoint_older(books: Books) -> None:
+    document = json.loads(books.container.blobs[NAMES[1]])
+    document["checkpoint"]["at"] = "2999-01-01T00:00:00.000000Z"
+    books.container.blobs[NAMES[1]] = json.dumps(document).encode()
+    assert not any("is older" in problem for _, problem in await faults(books))
+
+
 async def test_two_checkpoints_that_changed_places_are_named(books: Books) -> None:
     blobs = books.container.blobs
     blobs[NAMES[1]], blobs[NAMES[2]] = blobs[NAMES[2]], blobs[NAMES[1]]
@@ -149,6 +161,31 @@ async def test_a_key_may_be_replaced_by_one_that_is_trusted_too(books: Books) ->
 async def test_a_name_that_no_checkpoint_has_is_named(books: Books) -> None:
     books.container.blobs["5.json"] = books.container.blobs[NAMES[3]]
     assert await faults(books) == [("5.json", "is not the name of a checkpoint")]
+
+
+@pytest.mark.parametrize(
+    ("part", "field", "odd"),
+    [
+        ("checkpoint", "at", "0001-01-01T00:00:00+23:00"),
+        ("checkpoint", "number", True),
+        ("key", "id", "\ud800"),
+    ],
+    ids=["a time before all calendars", "no number", "a text that cannot be written, so has no hash"],
+)
+async def test_a_field_that_nothing_could_have_written_is_no_checkpoint(
+    books: Books, part: str, field: str, odd: object
+) -> None:
+    document = json.loads(books.container.blobs[NAMES[0]])
+    inner = document["checkpoint"]
+    (inner if part == "checkpoint" else inner[part])[field] = odd
+    with pytest.raises(NoCheckpoint):
+        from_document(document)
+
+
+@pytest.mark.parametrize("content", [b'{"checkpoint": ' + b"9" * 5000 + b"}", b"[" * 100_000], ids=["long", "deep"])
+def test_content_that_cannot_be_parsed_is_no_checkpoint(content: bytes) -> None:
+    with pytest.raises(NoCheckpoint):
+        read(content)
 
 
 @given(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.checkpoints import read
+from shared.checkpoints import name_of, read
+from shared.clock import to_text
 from shared.closings import DAYS
 from shared.closings import TABLE as CLOSINGS
-from shared.errors import Transient
+from shared.errors import Conflict, Denied, Transient
 from shared.ledger import Ledger
-from shared.proof import LEAST_BETWEEN, MOST_HEADS, last_number
+from shared.proof import LEAST_BETWEEN, MOST_HEADS, MOST_TRIES, last_number
 from tests.fakes.checkpoints import MemoryContainer
 from tests.fakes.wire import Crash, Wire
 from tests.unit.chains import Books
@@ -94,6 +97,100 @@ async def test_two_writers_do_not_fork_the_chain(books: Books) -> None:
         await asyncio.gather(one.write(), other.write())
     heads = await held(books)
     assert sorted(name for names in heads for name in names) == ["a", "b", "c", "d"]
+
+
+async def test_a_clock_that_is_behind_makes_no_checkpoint_older_than_the_one_before(books: Books) -> None:
+    await books.close("a")
+    await books.proof.write()
+    books.clock.advance(timedelta(seconds=-5))
+    await books.close("b")
+    await books.writer().write()
+    assert await held(books) == [["a"], ["b"]]
+
+
+async def test_a_clock_that_was_wrong_by_far_is_not_followed(books: Books) -> None:
+    books.clock.advance(timedelta(days=365))
+    await books.close("a")
+    await books.proof.write()
+    books.clock.advance(timedelta(days=-365))
+    await books.close("b")
+    await books.writer().write()
+    last = read(books.container.blobs[name_of(2)]).checkpoint
+    assert last.at == to_text(books.clock.now())
+
+
+def _copy(books: Books) -> bytes:
+    return books.container.blobs[name_of(1)]
+
+
+def _garbage(_: Books) -> bytes:
+    return b"{"
+
+
+@pytest.mark.parametrize("foreign", [_copy, _garbage], ids=["a copy", "garbage"])
+@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
+async def test_what_lies_under_the_next_numbers_is_passed_over_and_stays_named(
+    books: Books, foreign: Callable[[Books], bytes], known: bool
+) -> None:
+    await books.close("a")
+    await books.proof.write()
+    for number in (2, 3, 7):
+        books.container.blobs[name_of(number)] = foreign(books)
+    proof = books.proof if known else books.writer()
+    for number in range(5):
+        await books.close(f"b{number}")
+        assert await proof.write() == 1
+    assert books.signer.signed == 6
+    chain = await books.chain()
+    assert {subject for subject, _ in chain.faults} == {f"checkpoint {number}" for number in (2, 3, 7)}
+    assert set(chain.heads) == {"a", *(f"b{number}" for number in range(5))}
+    first = read(_copy(books)).checkpoint
+    assert read(books.container.blobs[name_of(4)]).checkpoint.previous == first.hash
+
+
+async def test_a_blob_with_the_highest_number_leads_no_writer_astray(books: Books) -> None:
+    await books.close("a")
+    await books.proof.write()
+    books.container.blobs["9999999999.json"] = _copy(books)
+    await books.close("b")
+    await books.writer().write()
+    assert name_of(2) in books.container.blobs
+
+
+async def test_many_foreign_blobs_are_passed_over_in_several_writings(books: Books) -> None:
+    for number in range(1, MOST_TRIES + 2):
+        books.container.blobs[name_of(number)] = b""
+    await books.close("a")
+    with pytest.raises(Transient):
+        await books.proof.write()
+    assert await books.proof.write() == 1
+    assert name_of(MOST_TRIES + 2) in books.container.blobs
+
+
+async def test_a_writer_that_always_loses_gives_up_for_now(books: Books, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def taken(name: str, content: bytes) -> None:
+        raise Conflict("another was first")
+
+    monkeypatch.setattr(books.container, "add", taken)
+    await books.close("a")
+    with pytest.raises(Transient):
+        await books.proof.write()
+    assert books.signer.signed == MOST_TRIES
+
+
+async def test_a_key_that_was_rotated_is_changed_for_the_current_one(books: Books) -> None:
+    """The old version refuses; the checkpoint names the new one."""
+    await books.close("a")
+    books.signer.rotated_to = "next"
+    await books.proof.write()
+    assert (await books.chain("next")).faults == []
+
+
+async def test_a_key_that_refuses_and_has_no_successor_is_denied(books: Books) -> None:
+    await books.close("a")
+    books.signer.rotated_to = "own"
+    with pytest.raises(Denied):
+        await books.proof.write()
 
 
 async def test_a_writer_that_comes_late_finds_the_last_in_few_readings(books: Books) -> None:
@@ -194,6 +291,17 @@ async def test_a_failure_at_the_end_of_a_run_only_warns(books: Books, caplog: py
         books.clock.advance(LEAST_BETWEEN)
     assert [record.message.split(" reason=")[0] for record in caplog.records] == ["checkpoint put off"] * 2
     assert books.container.blobs == {}
+
+
+async def test_a_row_that_somebody_changed_does_not_make_a_run_fail(
+    books: Books, caplog: pytest.LogCaptureFixture
+) -> None:
+    await books.close("a")
+    for key, row in list(books.store.rows[CLOSINGS].items()):
+        if key[0] != DAYS:
+            books.store.rows[CLOSINGS][key] = replace(row, values={**row.values, "rows": "many"})
+    await books.proof.anchor()
+    assert [record.message for record in caplog.records] == ["checkpoint put off reason=ValueError"]
 
 
 async def test_a_failure_of_the_timer_is_seen(books: Books) -> None:
