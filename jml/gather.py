@@ -96,8 +96,8 @@ class MsspTenant:
         keyed, admins, *single = await self._graph.send([by_key, Call("GET", _ADMINS), *by_id], urgent=True)
         expect(keyed, "accounts by employeeId", _NEEDS)
         expect(admins, "Global Administrators", _NEEDS_ROLES)
-        of_key = {str(item["id"]): read_account(item) for item in await self._graph.follow(keyed)}
-        return self._present(ids, single), of_key, await self._graph.follow(admins)
+        of_key = {str(item["id"]): read_account(item) for item in await self._graph.follow(keyed, urgent=True)}
+        return self._present(ids, single), of_key, await self._graph.follow(admins, urgent=True)
 
     def _present(self, ids: Sequence[str], replies: Sequence[Reply]) -> dict[str, Account]:
         """Those that are there; a 404 says that an account is gone, anything else but success raises."""
@@ -112,7 +112,7 @@ class MsspTenant:
         groups = [str(p["id"]) for p in principals if p.get("@odata.type") == "#microsoft.graph.group"]
         for group in groups:
             members = f"/groups/{group}/transitiveMembers?$select=id"
-            async for page in self._graph.pages(members):
+            async for page in self._graph.pages(members, urgent=True):
                 admins |= {str(i["id"]) for i in page if i.get("@odata.type") == "#microsoft.graph.user"}
         if not mine & admins:
             return Administrators()

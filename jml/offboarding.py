@@ -27,6 +27,7 @@ from shared.errors import Denied, Refused, Transient
 from shared.plan import Attempt, Chain, Finding, Observation, Plan, Result, RunOutcome
 from shared.ports import Graph, TableStore
 from shared.replies import LEFT_OUT
+from shared.together import together
 
 
 class LeaverRun:
@@ -186,7 +187,7 @@ class LeaverRun:
         """Single steps together, chains each in their order, all side by side; then the default methods."""
         singles = [chain[0] for chain in chains if len(chain) == 1]
         groups = [chain for chain in chains if len(chain) > 1]
-        sent = await asyncio.gather(self._send(singles, in_order=False), *(self._send_chain(g) for g in groups))
+        sent = await together(self._send(singles, in_order=False), *(self._send_chain(g) for g in groups))
         outcomes = [outcome for outcomes in sent for outcome in outcomes]
         return outcomes + await self._send(refused_defaults(outcomes), in_order=False)
 

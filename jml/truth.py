@@ -53,7 +53,8 @@ class CorporateTenant:
         sings = self._sings(canary)
         if replies[0].status != 404:
             return read_person(expect(replies[0], f"person {person}", _NEEDS)), sings
-        return (await self._missing([person], home=self._is_home([one.id for one in canary])))[0], sings
+        home = self._is_home([one.id for one in canary])
+        return (await self._missing([person], home=home, urgent=True))[0], sings
 
     async def people(self, ids: Sequence[str]) -> tuple[list[Person], bool]:
         """Everybody of `ids`, a thousand a request; who is not there was deleted, or is gone for good."""
@@ -74,12 +75,13 @@ class CorporateTenant:
         async for page in self._graph.pages(path):
             yield [read_person(item) for item in page]
 
-    async def _missing(self, ids: Sequence[str], *, home: bool) -> list[Person]:
+    async def _missing(self, ids: Sequence[str], *, home: bool, urgent: bool = False) -> list[Person]:
         """People who are not among the users: deleted ones say when; the others are gone for good, at `home`."""
         gone = Presence.GONE if home else Presence.UNREAD
         calls = [Call("GET", f"/directory/deletedItems/{quote(one, safe='')}?{_SELECT_DELETED}") for one in ids]
         people: list[Person] = []
-        for one, reply in zip(ids, await self._graph.send(calls) if calls else [], strict=True):
+        replies = await self._graph.send(calls, urgent=urgent) if calls else []
+        for one, reply in zip(ids, replies, strict=True):
             if reply.status == 403:
                 people.append(Person(one, Presence.UNREAD))
             elif reply.status == 404:

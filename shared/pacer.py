@@ -81,7 +81,8 @@ class Pacer:
             said = [reply for call, reply in zip(calls, replies, strict=True) if is_write(call) is writing]
             refused = [reply for reply in said if reply.status == THROTTLED]
             if _is_ours(refused, said):
-                gate.close(max(r.retry_after or gate.seconds * REST for r in refused), urgent=urgent)
+                asked = max(r.retry_after or gate.seconds * REST for r in refused)
+                gate.close(min(asked, gate.seconds), urgent=urgent)  # by then nothing counts that was sent before
                 self._shrink(gate)
             elif any(reply.ok for reply in said):
                 self._hear(max((r.share for r in said if r.share is not None), default=None), writing=writing)

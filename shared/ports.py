@@ -84,7 +84,10 @@ class KeyName:
 
 class Signer(Protocol):
     async def key(self) -> KeyName:
-        """The key that signs. Raises Denied, Refused or Transient when it cannot be had."""
+        """The key that signs. Raises Denied, Refused or Transient when it cannot be had.
+
+        After a signature that was refused it is looked for anew: another one may be current.
+        """
         ...
 
     async def sign(self, digest: bytes) -> bytes:
@@ -175,7 +178,8 @@ class Graph(Protocol):
         """The replies, in the order of `calls`: one plain request, or batches of 20.
 
         In order: each call waits for the one before, and answers 424 when that one was refused. Urgent: before all
-        that waits for quota and is not. Raises Denied when the tenant cannot be signed in to; refusals are replies.
+        that waits for quota and is not. Raises Denied when the tenant cannot be signed in to; refusals are replies, and
+        so is a sign-in that was refused to a part of many calls only (401).
         """
         ...
 
@@ -186,10 +190,10 @@ class Graph(Protocol):
         """
         ...
 
-    async def follow(self, reply: Reply) -> list[Mapping[str, Any]]:
-        """The `value` of a reply and of every page after it. Raises as `expect` does."""
+    async def follow(self, reply: Reply, *, urgent: bool = False) -> list[Mapping[str, Any]]:
+        """The `value` of a reply and of every page after it. Raises as `expect` does; `urgent` as of `send`."""
         ...
 
-    def pages(self, path: str) -> AsyncIterator[list[Mapping[str, Any]]]:
-        """Every page of a collection, one in memory at a time. Raises as `expect` does."""
+    def pages(self, path: str, *, urgent: bool = False) -> AsyncIterator[list[Mapping[str, Any]]]:
+        """Every page of a collection, one in memory at a time. Raises as `expect` does; `urgent` as of `send`."""
         ...

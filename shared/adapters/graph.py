@@ -6,7 +6,6 @@ needs a handful of properties. Its own retry is off: it repeats POST without kno
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
 import math
@@ -35,8 +34,15 @@ from shared.pacer import Pacer
 from shared.ports import Call, Reply
 from shared.quota import DOCUMENTED, Quota
 from shared.replies import LEFT_OUT, REFUSED_WHOLE, TRANSIENT, expect
+from shared.together import together
 
 MOST_IN_BATCH = 20
+LONGEST_WAIT = 3600.0
+"""Seconds: whatever `Retry-After` says, the other side is asked again after so long."""
+
+SIGNED_OUT = Reply(401, {"error": {"code": "SignInRefused"}})
+"""Reply to what never left, because the sign-in was refused."""
+
 TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 CONNECTIONS = httpx.Limits(max_connections=20, max_keepalive_connections=20, keepalive_expiry=60.0)
 
@@ -80,31 +86,37 @@ class GraphTenant:
 
     async def send(self, calls: Sequence[Call], *, in_order: bool = False, urgent: bool = False) -> list[Reply]:
         if len(calls) == 1:
-            return [await self._single(calls[0], urgent=urgent)]
+            return self._admitted([await self._single(calls[0], urgent=urgent)])
         chunks = [calls[at : at + MOST_IN_BATCH] for at in range(0, len(calls), MOST_IN_BATCH)]
         if in_order and len(chunks) > 1:
             raise ValueError(f"at most {MOST_IN_BATCH} calls go out in one order")
-        replies = await asyncio.gather(*(self._batch(one, in_order=in_order, urgent=urgent) for one in chunks))
-        return [reply for chunk in replies for reply in chunk]
+        replies = await together(*(self._batch(one, in_order=in_order, urgent=urgent) for one in chunks))
+        return self._admitted([reply for chunk in replies for reply in chunk])
 
-    async def follow(self, reply: Reply) -> list[Mapping[str, Any]]:
+    def _admitted(self, replies: list[Reply]) -> list[Reply]:
+        """Raises Denied when none got past the sign-in; what others of them were answered is never lost."""
+        if replies and all(reply is SIGNED_OUT for reply in replies):
+            raise Denied(f"tenant {self._tenant}: sign-in was refused", NEEDS_CONSENT)
+        return replies
+
+    async def follow(self, reply: Reply, *, urgent: bool = False) -> list[Mapping[str, Any]]:
         body = expect(reply, "a page", f"the permission to read it in tenant {self._tenant}")
         items = self._items(body)
         while (link := body.get("@odata.nextLink")) is not None:
-            body = await self._read(self._below_base(link))
+            body = await self._read(self._below_base(link), urgent=urgent)
             items += self._items(body)
         return items
 
-    async def pages(self, path: str) -> AsyncIterator[list[Mapping[str, Any]]]:
+    async def pages(self, path: str, *, urgent: bool = False) -> AsyncIterator[list[Mapping[str, Any]]]:
         following: str | None = path
         while following is not None:
-            body = await self._read(following)
+            body = await self._read(following, urgent=urgent)
             yield self._items(body)
             link = body.get("@odata.nextLink")
             following = None if link is None else self._below_base(link)
 
-    async def _read(self, path: str) -> Mapping[str, Any]:
-        reply = await self._single(Call("GET", path))
+    async def _read(self, path: str, *, urgent: bool) -> Mapping[str, Any]:
+        [reply] = await self.send([Call("GET", path)], urgent=urgent)
         return expect(reply, path.split("?", maxsplit=1)[0], f"the permission to read it in tenant {self._tenant}")
 
     def _items(self, body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
@@ -171,9 +183,7 @@ class GraphTenant:
         try:
             response = await self._adapter.send_primitive_async(info, "bytes", {})
         except ClientAuthenticationError as error:
-            if not is_refusal(error):
-                return Reply(0)
-            raise Denied(f"tenant {self._tenant}: sign-in was refused", NEEDS_CONSENT) from error
+            return SIGNED_OUT if is_refusal(error) else Reply(0)
         except (httpx.TransportError, ServiceRequestError, ServiceResponseError):
             return Reply(0)
         return _reply(response)
@@ -246,7 +256,7 @@ def _usage(headers: Mapping[str, str]) -> tuple[float | None, float | None]:
 
 def _seconds(header: str | None) -> float:
     """Retry-After in seconds; Graph writes no dates there, and what is unreadable asks for nothing."""
-    return _number(header) or 0.0
+    return min(_number(header) or 0.0, LONGEST_WAIT)
 
 
 def _number(header: str | None) -> float | None:

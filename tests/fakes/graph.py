@@ -18,6 +18,7 @@ from sandbox.graph.engine import Ids, Tenancy, answer
 from sandbox.graph.state import state_of
 from sandbox.graph.throttle import Throttle
 from sandbox.world import World
+from shared.adapters.graph import LONGEST_WAIT
 from shared.adapters.retry import patiently
 from shared.errors import Denied, Refused
 from shared.pacer import Pacer
@@ -90,24 +91,24 @@ class SandboxGraph:
                 replies.append(await self._patiently(call, urgent=urgent))
         return replies
 
-    async def follow(self, reply: Reply) -> list[Mapping[str, Any]]:
+    async def follow(self, reply: Reply, *, urgent: bool = False) -> list[Mapping[str, Any]]:
         body = expect(reply, "a page", f"the permission to read it in tenant {self.name}")
         items = list(body["value"])
         while (link := body.get("@odata.nextLink")) is not None:
-            body = await self._page(_below_origin(link))
+            body = await self._page(_below_origin(link), urgent=urgent)
             items += body["value"]
         return items
 
-    async def pages(self, path: str) -> AsyncIterator[list[Mapping[str, Any]]]:
+    async def pages(self, path: str, *, urgent: bool = False) -> AsyncIterator[list[Mapping[str, Any]]]:
         following: str | None = path
         while following is not None:
-            body = await self._page(following)
+            body = await self._page(following, urgent=urgent)
             yield list(body["value"])
             link = body.get("@odata.nextLink")
             following = None if link is None else _below_origin(link)
 
-    async def _page(self, path: str) -> Mapping[str, Any]:
-        [reply] = await self.send([Call("GET", path)])
+    async def _page(self, path: str, *, urgent: bool) -> Mapping[str, Any]:
+        [reply] = await self.send([Call("GET", path)], urgent=urgent)
         return expect(reply, path.split("?", maxsplit=1)[0], f"the permission to read it in tenant {self.name}")
 
     async def _patiently(self, call: Call, *, urgent: bool) -> Reply:
@@ -160,7 +161,7 @@ def _reply(found: Answer, request: str) -> Reply:
         found.status,
         body if isinstance(body, dict) else {},
         request,
-        float(headers.get("retry-after", 0)),
+        min(float(headers.get("retry-after", 0)), LONGEST_WAIT),
         float(headers["x-ms-resource-unit"]) if "x-ms-resource-unit" in headers else None,
         None if share is None else float(share),
     )
