@@ -176,7 +176,7 @@ def _against(chain: Chain, document: Mapping[str, Any], signed: Signed | None, n
     if signed is not None and chain.hashes.get(signed.checkpoint.number) != signed.checkpoint.hash:
         return [f"checkpoint {signed.checkpoint.number}, which it carries, is not among the checkpoints"]
     if head.ledger not in chain.heads:
-        late = kept_out(chain, document["rows"][-1]["at"], now)
+        late = kept_out(chain, str(document["rows"][-1]["at"]), now)
         return [late] if late else []
     problem = disagreement(chain, head)
     return [problem] if problem else []

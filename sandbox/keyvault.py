@@ -46,6 +46,7 @@ class KeyVault:
         self._user = application.managed_identity.principal_id if application.managed_identity else ""
         self._url = url
         self._versions: dict[str, rsa.RSAPrivateKey] = {}
+        self._disabled: set[str] = set()
         self._created = int(time.time())
         self.rotate()
 
@@ -67,6 +68,10 @@ class KeyVault:
         version = uuid.uuid4().hex
         self._versions[version] = rsa.generate_private_key(public_exponent=65537, key_size=2048)
         return version
+
+    def disable(self, version: str) -> None:
+        """What it signed can be checked on; it signs no more."""
+        self._disabled.add(version)
 
     def application(self) -> web.Application:
         app = web.Application()
@@ -93,6 +98,8 @@ class KeyVault:
             self._admit(request, "sign/action")
             version, key = self._find(request)
             digest = _digest(await _json(request))
+            if version in self._disabled:
+                raise _Refused(403, "Forbidden", "Operation sign is not allowed on a disabled key.")
         except _Refused as refusal:
             return self._answer(refusal)
         signature = key.sign(digest, padding.PKCS1v15(), utils.Prehashed(hashes.SHA256()))

@@ -276,6 +276,35 @@ async def test_a_rotated_key_signs_under_its_own_name_and_the_old_one_still_veri
         await signer.close()
 
 
+async def test_a_version_that_is_refused_is_changed_for_the_current_one(vault: KeyVault) -> None:
+    signer = VaultSigner(vault.key_url, vault.scope, app_token(vault))
+    old = await signer.key()
+    vault.rotate()
+    vault.disable(old.id.rpartition("/")[2])
+    with pytest.raises(Denied):
+        await signer.sign(DIGEST)
+    new = await signer.key()
+    assert new != old
+    assert await signer.refusal(new, DIGEST, await signer.sign(DIGEST)) == ""
+    await signer.close()
+
+
+async def test_a_version_that_is_gone_is_refused_and_no_conflict(vault: KeyVault) -> None:
+    gone = VaultSigner(f"{vault.key_url}/{'0' * 32}", vault.scope, app_token(vault))
+    with pytest.raises(Refused, match="404"):
+        await gone.key()
+    await gone.close()
+
+
+@pytest.mark.parametrize("version", ["0" * 32, "../../secrets/x", ""])
+async def test_a_version_that_the_vault_does_not_know_is_a_finding(vault: KeyVault, version: str) -> None:
+    """Whoever can add a blob names what key they like: that must not end the audit."""
+    signer = VaultSigner(vault.key_url, vault.scope, app_token(vault))
+    made_up = replace(await signer.key(), id=f"{vault.key_url}/{version}")
+    assert await signer.refusal(made_up, DIGEST, b"") != ""
+    await signer.close()
+
+
 async def test_a_key_of_another_vault_is_not_trusted(vault: KeyVault) -> None:
     signer = VaultSigner(vault.key_url, vault.scope, app_token(vault))
     elsewhere = replace(await signer.key(), id="https://vault.evil.example/keys/checkpoints/1")

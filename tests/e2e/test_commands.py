@@ -217,7 +217,7 @@ def test_evidence_that_was_touched_is_1(
     forge(forged)
     done = scenario.verify(forged)
     assert done.code == 1
-    assert "NOT what the run wrote" in done.out
+    assert "NOT what was written" in done.out
 
 
 @pytest.mark.parametrize(("text", "code"), [("", 2), ("{", 2), ("[]", 1), ("{}", 1), ('{"rows": [1]}', 1)])
