@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
+from azure.core.credentials import AccessToken
 
-from shared.adapters.graph import GraphTenant
+from shared.adapters.graph import LONGEST_WAIT, GraphTenant
 from shared.errors import Transient
+from shared.pacer import Pacer
 from shared.ports import Call
 from tests.contract.credentials import Signed
 from tests.contract.graphs import Served, calls_of, over_http
@@ -100,6 +103,49 @@ async def test_a_retry_after_that_cannot_be_read_asks_for_nothing(
     served.service.faults.add({"path": "groups", "status": 429, "headers": {"Retry-After": asked}})
     [reply] = await tenant.send([Call("GET", GROUPS)])
     assert reply.retry_after == 0.0
+
+
+@pytest.mark.parametrize("asked", ["3601", "99999999999999", "1e300"])
+async def test_a_retry_after_beyond_reason_is_cut(served: Served, tenant: GraphTenant, asked: str) -> None:
+    """No run is parked for a year, and no clock overflows."""
+    served.service.faults.add({"path": "groups", "status": 429, "headers": {"Retry-After": asked}})
+    [reply] = await tenant.send([Call("GET", GROUPS)])
+    assert reply.retry_after == LONGEST_WAIT
+
+
+async def test_what_other_batches_were_answered_outlives_a_sign_in_that_one_of_them_was_refused(
+    served: Served,
+) -> None:
+    graph, credential = over_http(served, FakeClock(), budget=0.0)
+    admit, asked = credential.get_token, iter([True, False])
+
+    async def token(*scopes: str, **options: Any) -> AccessToken:
+        credential.refuses = not next(asked)
+        return await admit(*scopes, **options)
+
+    credential.get_token = token  # type: ignore[method-assign]
+    replies = await graph.send([TWO[0]] * 21)
+    assert sorted(Counter(reply.status for reply in replies).items()) == [(200, 20), (401, 1)]
+    await graph.close()
+
+
+@pytest.mark.parametrize("urgent", [True, False])
+async def test_pages_wait_as_urgently_as_they_are_asked_for(
+    served: Served, tenant: GraphTenant, monkeypatch: pytest.MonkeyPatch, urgent: bool
+) -> None:
+    seen: list[bool] = []
+    send = Pacer.send
+
+    async def watched(pacer: Pacer, *args: Any, **options: Any) -> Any:
+        seen.append(options["urgent"])
+        return await send(pacer, *args, **options)
+
+    [first] = await tenant.send([Call("GET", GROUPS)])
+    monkeypatch.setattr(Pacer, "send", watched)
+    await tenant.follow(first, urgent=urgent)
+    _ = [page async for page in tenant.pages(GROUPS, urgent=urgent)]
+    assert len(seen) > 2
+    assert set(seen) == {urgent}
 
 
 @pytest.mark.usefixtures("trust")

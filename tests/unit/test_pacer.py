@@ -122,9 +122,9 @@ def test_a_refused_reading_makes_the_tenant_smaller_for_good(stage: Stage) -> No
     assert stage.pacer.units.limit == 100
 
 
-@pytest.mark.parametrize(("retry_after", "waits"), [(40.0, 40), (0.0, 10)])
+@pytest.mark.parametrize(("retry_after", "waits"), [(40.0, 40), (0.0, 10), (9e9, 150)])
 def test_a_429_stops_what_is_like_it(stage: Stage, retry_after: float, waits: float) -> None:
-    """For as long as it says, or for a moment if it says nothing."""
+    """For as long as it says, at most a window, or for a moment if it says nothing."""
 
     async def scenario() -> None:
         stage.reply = Reply(429, retry_after=retry_after, share=1.0)
