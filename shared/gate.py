@@ -19,6 +19,8 @@ RESERVE = 0.01
 """Share of the window that only urgent requests may use: containment finds room at once while clean-up fills it."""
 SLACK = 0.02
 """How far the other side's count may be above ours before somebody else's requests explain it."""
+STEP = 0.05
+"""Seconds after which it is looked again whether the one answer has come that is waited for."""
 SHORTEST = 0.001
 """Seconds of the shortest sleep: a clock has its grain."""
 
@@ -68,6 +70,7 @@ class Gate:
     _under_way: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
     _elsewhere: tuple[float, float] = (0.0, 0.0)
     _closed: dict[bool, float] = field(default_factory=lambda: {True: 0.0, False: 0.0})
+    _careful: float = 0.0
     _queues: dict[bool, deque[asyncio.Event]] = field(default_factory=lambda: {True: deque(), False: deque()})
 
     @property
@@ -108,9 +111,14 @@ class Gate:
             self.urgent_at = self.now if urgent else self.urgent_at
 
     def close(self, seconds: float, *, urgent: bool) -> None:
-        """The other side refused: nobody of the same kind enters for so long, and nobody who may wait does."""
+        """The other side refused: nobody of the same kind enters for so long, and nobody who may wait does.
+
+        For a window after that those who may wait go one by one: whoever shares the quota begins again at the same
+        moment, and all that is under way when it is used up is refused.
+        """
         for kind in {urgent, False}:
             self._closed[kind] = max(self._closed[kind], self.now + seconds)
+        self._careful = self._closed[False] + self.seconds
 
     def hear(self, share: float | None, least_told: float) -> None:
         """The other side counts `share` of the limit (None: below `least_told`): what we do not know of is others'."""
@@ -144,6 +152,8 @@ class Gate:
         now, cap = self.now, self.cap(urgent=urgent)
         there = self.total() + (0.0 if urgent else self._elsewhere[1])
         fits = now if there + amount <= cap else opens(self.entries(urgent=urgent), amount, cap, self.seconds, now)
+        if not urgent and self._careful > now and self._under_way[False] > 0:
+            fits = max(fits, now + STEP)
         return max(fits, self._closed[urgent]) - now
 
     def _next(self) -> asyncio.Event | None:

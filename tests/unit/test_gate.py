@@ -163,6 +163,24 @@ def test_whoever_gives_up_waiting_holds_up_nobody() -> None:
     assert in_virtual_time(scenario()) == pytest.approx(10, abs=0.01)
 
 
+@pytest.mark.parametrize(("after", "entered"), [(2, [0, 0.5, 1.0]), (12, [0, 0, 0])])
+def test_after_a_refusal_those_who_may_wait_go_one_by_one_for_a_window(after: float, entered: list[float]) -> None:
+    """Whoever is urgent waits for none of them."""
+
+    async def scenario() -> tuple[list[float], float]:
+        subject = gate()
+        subject.close(1, urgent=False)
+        await asyncio.sleep(after)
+        waiting = [asyncio.create_task(pass_through(subject, 1, way=0.5)) for _ in range(3)]
+        await asyncio.sleep(0.1)
+        urgent = await pass_through(subject, 1, urgent=True)
+        return [one - after for one in await asyncio.gather(*waiting)], urgent - after
+
+    others, urgent = in_virtual_time(scenario())
+    assert others == pytest.approx(entered, abs=0.1)
+    assert urgent == pytest.approx(0.1, abs=0.01)
+
+
 @pytest.mark.parametrize(("refused", "waits"), [(False, {True: 1, False: 31}), (True, {True: 31, False: 31})])
 def test_a_refused_clean_up_does_not_hold_up_containment(refused: bool, waits: dict[bool, float]) -> None:
     async def scenario(kind: bool) -> float:
