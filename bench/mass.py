@@ -46,6 +46,8 @@ from tests.fakes.host import MemoryHost
 from tests.fakes.wire import Wire
 
 PEOPLE, SCALE = 1000, 0.12
+BY_RATE = "time, of what the write quota allows"
+BY_WINDOW = "time, of a full window at once and another whenever it has slid past"
 RETRY_BUDGET_S = 30.0
 SAMPLE_S = 0.5
 LEFT = "2026-03-02T08:45:00Z"
@@ -173,12 +175,12 @@ async def _read_back(course: Course, services: Services, people: int) -> None:
         course.outcomes[record.outcome or record.state.value] += 1
 
 
-def quota_seconds(writes: int, scale: float) -> float:
+def quota_seconds(writes: float, scale: float) -> float:
     """The least time in which so many writes can be sent: a full window at once, another whenever it has slid past."""
     return max(1, math.ceil(writes / DOCUMENTED.writes) - 1) * DOCUMENTED.write_seconds * scale
 
 
-def rate_seconds(writes: int, scale: float) -> float:
+def rate_seconds(writes: float, scale: float) -> float:
     """The time of so many writes one after the other, as fast as the quota lets them follow each other for ever."""
     return writes / DOCUMENTED.writes * DOCUMENTED.write_seconds * scale
 
@@ -212,8 +214,8 @@ def _figures(people: int, scale: float, course: Course, counts: Counts) -> list[
     writes = len(clean_up) + len(counts.writes[CONTAINMENT])
     before = sum(at < course.contained for at in clean_up)
     return [
-        Figure("time, of what the write quota allows", course.seconds / quota_seconds(writes, scale), "x", most=1.05),
-        Figure("time, of as many writes at the quota's rate", course.seconds / rate_seconds(writes, scale), "x"),
+        Figure(BY_RATE, course.seconds / rate_seconds(writes, scale), "x", most=1.05),
+        Figure(BY_WINDOW, course.seconds / quota_seconds(writes, scale), "x"),
         Figure("requests answered 429", counts.throttled / counts.requests, "of all", most=0.01),
         Figure("clean-up before the last containment was read back", before / len(clean_up), "of it", most=0.05),
         Figure("memory at the end, of that after a quarter", _memory_at(course, 1) / _memory_at(course, 0.25), "x"),

@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (Denied, Refused, Transient) as error:
         print(f"jml: {error}", file=sys.stderr)
         return 2
+    except FileNotFoundError as error:  # an SDK's, of a certificate: it does not always say which
+        named = error.filename or "a file that the settings name, such as SSL_CERT_FILE,"
+        print(f"jml: {named} is not there", file=sys.stderr)
+        return 2
     return code
 
 

@@ -117,7 +117,7 @@ class Baselines:
         if known is None or known.standing is Standing.GOOD:
             raise NotThere("the source is whole: there is nothing to accept")
         if known.digest != seen:
-            raise Undecidable("digest: that of the fault as it is now was expected; look at it again", known.digest)
+            raise Undecidable("digest: that of the fault now was expected, as GET /api/baseline shows it", known.digest)
         mine = {"decision": ACCEPTED, "by": caller.object_id, "digest": known.digest}
         stands = await self.decisions.answer(known.question, mine)
         if stands["decision"] != ACCEPTED:

@@ -130,7 +130,9 @@ class Holds:
         plan = await self.decisions.plan(name)
         await self.subjects.keep_apart(caller, {member.person: member.accounts for member in plan})
         if seen != found.digest:
-            raise Undecidable("digest: that of the plan as it is now was expected; look at it again", found.digest)
+            raise Undecidable(
+                "digest: that of the plan now was expected, as GET /api/holds/{id} shows it", found.digest
+            )
         return found
 
     async def _plan_again(self, held: Hold) -> list[Member]:

@@ -36,6 +36,7 @@ from shared.ports import Graph, Messages, TableStore
 from shared.proof import Proof
 from shared.telemetry import about, report, warn
 
+TAKEN = frozenset({Result.SENT, Result.VERIFIED})
 MOST_REASON = 4000
 """Characters of a run's reason: it has to fit into a row, however many ids it names."""
 
@@ -196,7 +197,9 @@ class Lifecycle:
         try:
             pause = await converge(work, journal, self.clock, Patience(now + limits.slice, poll, waits=patient))
         except Stopped as stopped:
-            return _End(stopped.outcome, str(stopped))
+            sent = sum(result in TAKEN for result in journal.results.values())
+            stays = f"; {sent} steps were taken before, and what they did stays done" if sent else ""
+            return _End(stopped.outcome, f"{stopped}{stays}")
         except Held as held:
             await self._hold(case.event, str(held))
             return _End(RunOutcome.HELD, str(held))

@@ -61,7 +61,7 @@ class Release:
         if not fresh or admits(len(fresh), held, len(placed), seen.most):
             return batch
         beside = f"beside {len(placed)} in this window and {held} held already"
-        reason = f"{len(fresh)} for {direction} are due at once, {beside}; the policy takes {seen.most}"
+        reason = f"{len(fresh)} {direction}s are due at once, {beside}; the policy takes {seen.most}"
         await self.holds.open(fresh, direction, reason)
         return [one for one in batch if one not in fresh]
 

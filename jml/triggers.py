@@ -18,7 +18,7 @@ from shared.guid import GUID
 from shared.problems import STATUSES, answer, problem_of
 
 PERSON = {"person": (GUID, "the corporate object id, a GUID in small letters")}
-DIGEST = {"digest": (re.compile(r"^[0-9a-f]{64}\Z"), "the digest of the plan that you saw, 64 hexadecimal digits")}
+DIGEST = {"digest": (re.compile(r"^[0-9a-f]{64}\Z"), "the digest that GET showed, 64 hexadecimal digits,")}
 APPROVERS, OPERATORS = frozenset({Role.APPROVER}), frozenset({Role.OPERATOR})
 
 
