@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import gc
+import warnings
+from collections.abc import Iterator
+
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile(
@@ -14,3 +19,12 @@ settings.register_profile(
 )
 settings.register_profile("explore", settings.get_profile("brief"), max_examples=2000, derandomize=False)
 settings.load_profile("brief")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _sockets_of_the_sdks() -> Iterator[None]:
+    """What Microsoft's SDKs drop without closing is collected where it was left, not in the middle of another test."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
