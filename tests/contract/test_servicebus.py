@@ -19,10 +19,7 @@ from shared.ports import Message
 from shared.settings import Bus
 from tests.contract.credentials import Signed
 
-pytestmark = [
-    pytest.mark.asyncio(loop_scope="module"),
-    pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning"),
-]
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 PERSON = "22222222-2222-4222-8222-222222222222"
 
 
@@ -41,13 +38,6 @@ async def bus(broker: Broker) -> AsyncIterator[ServiceBus]:
     )
     yield bus
     await bus.close()
-    gc.collect()  # the SDK drops connections that were cut or refused without closing them: here, not in another's test
-
-
-@pytest.fixture(autouse=True)
-def _left_by_the_sdk() -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 def message(key: str, queue: str = "lifecycle", body: bytes = b"{}", **more: Any) -> Message:
@@ -108,6 +98,15 @@ async def test_sending_nothing_is_nothing(bus: ServiceBus) -> None:
     await bus.send([])
 
 
+@pytest.fixture
+def _left_by_the_sdk() -> Iterator[None]:
+    """The SDK drops the sockets of connections that were cut without closing them."""
+    yield
+    gc.collect()
+
+
+@pytest.mark.usefixtures("_left_by_the_sdk")
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning", "ignore::ResourceWarning")
 async def test_a_cut_connection_is_made_again(bus: ServiceBus, broker: Broker) -> None:
     await bus.send([message("cut-1")])
     broker.drop_connections()
